@@ -1,0 +1,58 @@
+/* Arithmetic over dimensions. An expression is kept in one canonical form (a sum of products of atoms with
+ * integer coefficients; atoms are symbols, floor divisions, minima and maxima), interned, so that equal means
+ * the same pointer: (s + 1) - 1 is s, and 2*(s/2) is not s. Results that overflow int64 or grow past a bound
+ * become DIM_UNKNOWN. */
+#ifndef OT_SHAPE_DIM_EXPR_H
+#define OT_SHAPE_DIM_EXPR_H
+
+#include "base/arena.h"
+#include "ir/dim.h"
+
+/* Memory from arena, which must outlive the table. NULL: out of memory. */
+struct symtab *symtab_new(struct arena *arena);
+
+/* The symbol of that name ("batch"). A text that is an expression over names ("past_sequence + sequence",
+ * "2*s", "floor(h/2)") is parsed into one; what does not parse is one opaque symbol. Empty: unknown. */
+struct dim dim_symbol(struct symtab *t, const char *name);
+/* A new symbol that no name in the model has ("unk__3"). */
+struct dim dim_fresh(struct symtab *t);
+/* True for a symbol made by dim_fresh. */
+bool dim_is_fresh(struct dim d);
+
+struct dim dim_add(struct symtab *t, struct dim a, struct dim b);
+struct dim dim_sub(struct symtab *t, struct dim a, struct dim b);
+struct dim dim_mul(struct symtab *t, struct dim a, struct dim b);
+/* Floor and ceiling division; unknown when b is 0 or not known to be nonzero. */
+struct dim dim_div_floor(struct symtab *t, struct dim a, struct dim b);
+struct dim dim_div_ceil(struct symtab *t, struct dim a, struct dim b);
+struct dim dim_max(struct symtab *t, struct dim a, struct dim b);
+struct dim dim_min(struct symtab *t, struct dim a, struct dim b);
+/* Known facts, symbols being >= 0 (>= 1 is not assumed): -1 no, 0 unknown, 1 yes. */
+int dim_cmp_ge(struct symtab *t, struct dim a, struct dim b);
+
+/* Text form, e.g. "batch", "past_sequence + sequence", "floor((h - 1)/2) + 1", "224", "?". Returns buf. */
+const char *dim_text(struct dim d, char *buf, size_t size);
+
+/* Equalities learned during inference ("these two must be the same"): b is replaced by a everywhere later.
+ * Prefers numbers, then symbols the model named. False: both are numbers and differ. */
+bool dim_unify(struct symtab *t, struct dim a, struct dim b);
+/* d with the learned equalities applied. */
+struct dim dim_resolve(struct symtab *t, struct dim d);
+
+/* A binding of symbols to numbers, for one run. */
+struct binding {
+    size_t n, cap;
+    struct binding_entry {
+        const struct expr *sym;
+        int64_t v;
+    } * e;
+};
+/* False: sym already has another value (or memory ran out). Non-symbol expressions are solved when linear in
+ * one unbound symbol, else checked. */
+bool binding_set(struct symtab *t, struct arena *a, struct binding *b, struct dim d, int64_t v);
+/* DIM_CONST when every symbol of d is bound, else d simplified; DIM_UNKNOWN on overflow. */
+struct dim dim_eval(struct symtab *t, const struct binding *b, struct dim d);
+/* Names of the symbols in d, appended to names[cap]; returns how many were there. */
+size_t dim_symbols(struct dim d, const char **names, size_t cap);
+
+#endif
