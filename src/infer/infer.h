@@ -13,7 +13,9 @@ struct infer_env {
     const struct tensor *(*konst)(void *user, const struct value *v);
     void *user;
     const struct binding *binding; /* symbols set by the caller (--dim); NULL */
-    bool strict; /* contradictions of declared and inferred types are errors, else warnings */
+    bool strict;          /* contradictions of declared and inferred types are errors, else warnings */
+    bool ignore_declared; /* value_info and output declarations are not believed (the executor: they may lie)
+                           */
 };
 
 /* What one inference found, by value id. The same model may be inferred under many bindings: results are kept
