@@ -1,6 +1,6 @@
 /* Memory that is freed together. Allocations are 16-byte aligned and never move.
- * A zeroed struct arena is an empty one. Allocation returns NULL when the system or the arena's limit says no;
- * the caller reports it with err_nomem(). */
+ * A zeroed struct arena is an empty one. Allocation returns NULL when the system or the arena's limit says
+ * no; the caller reports it with err_nomem(). */
 #ifndef OT_BASE_ARENA_H
 #define OT_BASE_ARENA_H
 

@@ -30,6 +30,7 @@ struct file {
     uint64_t size;
     char *path;      /* as given, for messages */
     const void *mem; /* set when the "file" is bytes in memory (stdin, a caller's buffer) */
+    void *owned;     /* of these, what dies with the file */
 };
 
 /* E_NOENT or E_IO (with the path) when it cannot be opened, or is a folder. */

@@ -29,9 +29,10 @@ struct dtype_info {
     enum dtype_class cls;
     unsigned bits; /* an element in a file (raw_data), 0 for strings */
     unsigned size; /* an element in memory */
-    /* One scalar at p. Loads are exact where the target type can hold the value. Stores round to nearest even,
-     * float types overflow as ONNX Cast with saturate=1 does for float8, to infinity otherwise; integers take
-     * the value truncated toward zero and wrapped. Complex: the real part. Strings: NULL pointers. */
+    /* One scalar at p. Loads are exact where the target type can hold the value. Stores round to nearest
+     * even, float types overflow as ONNX Cast with saturate=1 does for float8, to infinity otherwise;
+     * integers take the value truncated toward zero and wrapped. Complex: the real part. Strings: NULL
+     * pointers. */
     double (*load_f64)(const void *p);
     void (*store_f64)(void *p, double v);
     int64_t (*load_i64)(const void *p);
@@ -42,7 +43,8 @@ struct dtype_info {
 const struct dtype_info *dtype_info(int dt);
 /* "float16", or "undefined" / "type 77" (static text) for numbers that are no type. */
 const char *dtype_name(int dt);
-/* By name, as dtype_name() spells it or as numpy does ("float32", "float64", "i8", ...); DT_UNDEFINED if none. */
+/* By name, as dtype_name() spells it or as numpy does ("float32", "float64", "i8", ...); DT_UNDEFINED if
+ * none. */
 enum dtype dtype_parse(const char *name);
 static inline size_t dtype_size(int dt)
 {
@@ -51,7 +53,8 @@ static inline size_t dtype_size(int dt)
 bool dtype_is_float(int dt);
 bool dtype_is_int(int dt); /* signed or unsigned, not bool */
 
-/* Bulk conversion of n elements between a type of class float, int, uint or bool and float / double / int64. */
+/* Bulk conversion of n elements between a type of class float, int, uint or bool and float / double / int64.
+ */
 void dtype_to_f32(enum dtype dt, const void *src, float *dst, size_t n);
 void dtype_from_f32(enum dtype dt, const float *src, void *dst, size_t n);
 

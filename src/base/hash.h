@@ -14,7 +14,8 @@
 uint64_t hash_bytes(uint64_t h, const void *p, size_t n);
 uint64_t hash_str(uint64_t h, const char *s);
 
-/* Name -> pointer, open addressing, memory from an arena. Keys are borrowed. A struct with only `arena` set is empty. */
+/* Name -> pointer, open addressing, memory from an arena. Keys are borrowed. A struct with only `arena` set
+ * is empty. */
 struct smap {
     struct arena *arena;
     struct smap_slot *slots;

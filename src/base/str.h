@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Zeroed is empty. p is always terminated once something was added. failed: memory ran out, content is cut. */
+/* Zeroed is empty. p is always terminated once something was added. failed: memory ran out, content is cut.
+ */
 struct str {
     char *p;
     size_t n, cap;

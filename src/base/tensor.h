@@ -20,7 +20,7 @@ struct tensor {
     enum dtype dt; /* element type; of the elements for a sequence, of the values for a map */
     int rank;
     int64_t dims[TENSOR_MAX_RANK];
-    void *data;         /* contiguous, row-major, 64-byte aligned when the library allocated it; NULL only if empty */
+    void *data; /* contiguous, row-major, 64-byte aligned when the library allocated it; NULL only if empty */
     struct blob *owner; /* keeps data alive; NULL: borrowed (a plan's buffer, a caller's array) */
     struct rt_seq *seq; /* RT_SEQ, RT_OPT (0 or 1 element) and RT_MAP (keys in keys, values in items) */
 };

@@ -16,7 +16,8 @@ void pool_free(struct pool *p);
 int pool_size(const struct pool *p);
 
 /* Runs fn over [0, n) in ranges that are multiples of grain (but for the last); returns when all are done.
- * With a NULL pool, one thread, or n <= grain it is a plain call. Not reentrant: a nested call runs inline. */
+ * With a NULL pool, one thread, or n <= grain it is a plain call. Not reentrant: a nested call runs inline.
+ */
 void par_for(struct pool *p, int64_t n, int64_t grain, par_fn *fn, void *arg);
 
 #endif
