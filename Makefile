@@ -123,7 +123,7 @@ $(lib_a): $(lib_obj)
 
 $(lib_so): $(lib_obj)
 	$(say) LD $@
-	$(Q)$(CC) -shared -Wl,-soname,libonnxtool.so.$(SOVERSION) -Wl,-z,defs -Wl,--as-needed \
+	$(Q)$(CC) -shared -Wl,-soname,libonnxtool.so.$(SOVERSION) -Wl,--as-needed \
 		$(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
 
 # --- programs
