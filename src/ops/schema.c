@@ -1,4 +1,5 @@
-/* Operator facts: constant tables from schema.def and schema_body.def, and the reader of their mini-grammar. */
+/* Operator facts: constant tables from schema.def and schema_body.def, and the reader of their mini-grammar.
+ */
 #include "ops/schema.h"
 
 #include <limits.h>
@@ -236,8 +237,8 @@ static void read_io(struct reader *r, struct span word, struct schema_io *io)
     io->type = keep(r, word);
 }
 
-/* The counts follow from the parameters: a node must reach the last one that may not be left out, and everything
- * before a variadic one, which has no end. */
+/* The counts follow from the parameters: a node must reach the last one that may not be left out, and
+ * everything before a variadic one, which has no end. */
 static void count_range(const struct schema_io *io, int n, int *min, int *max)
 {
     *min = 0;
@@ -431,7 +432,7 @@ const struct schema_io *schema_output(const struct op_schema *s, int i)
 
 static const char *name_at(struct span text, int i, char *buf, size_t size)
 {
-    struct span word = {NULL, 0};
+    struct span word = span_of("");
     for (int k = 0; k <= i && text.n > 0; k++) {
         word = cut(&text, ' ');
         if (k < i && text.n == 0 && !memmem(word.p, word.n, "...", 3))

@@ -1,6 +1,6 @@
-/* Facts of every operator version, from schema.def (which explains its columns). Looking an operator up costs a
- * binary search over constant rows; the columns are only read when somebody asks what they say. Nothing here is
- * written after the program was linked, so threads need no care. */
+/* Facts of every operator version, from schema.def (which explains its columns). Looking an operator up costs
+ * a binary search over constant rows; the columns are only read when somebody asks what they say. Nothing
+ * here is written after the program was linked, so threads need no care. */
 #ifndef OT_OPS_SCHEMA_H
 #define OT_OPS_SCHEMA_H
 
@@ -99,7 +99,8 @@ struct op_schema {
 int schema_parse(struct cx *cx, struct arena *arena, const struct op_version *v, struct op_schema **out);
 /* NULL when the operator has no such attribute. */
 const struct schema_attr *schema_attr(const struct op_schema *s, const char *name);
-/* The formal parameter that input (output) i of a node stands for, the variadic one for all behind it; NULL: none. */
+/* The formal parameter that input (output) i of a node stands for, the variadic one for all behind it; NULL:
+ * none. */
 const struct schema_io *schema_input(const struct op_schema *s, int i);
 const struct schema_io *schema_output(const struct op_schema *s, int i);
 
@@ -107,12 +108,13 @@ const struct schema_io *schema_output(const struct op_schema *s, int i);
 const char *schema_input_name(const struct op_version *v, int i, char *buf, size_t size);
 const char *schema_output_name(const struct op_version *v, int i, char *buf, size_t size);
 
-/* Whether a parameter of type typestr ("T", "int64", "seq(float)") takes a value of that type: "float" (a tensor),
- * "seq(float)", "optional(seq(int64))", "map(string,float)". */
+/* Whether a parameter of type typestr ("T", "int64", "seq(float)") takes a value of that type: "float" (a
+ * tensor), "seq(float)", "optional(seq(int64))", "map(string,float)". */
 bool schema_type_allowed(const struct op_version *v, const char *typestr, const char *type);
 /* The same for a tensor of elements dt. */
 bool schema_dtype_allowed(const struct op_version *v, const char *typestr, enum dtype dt);
-/* What typestr may be, spelled out for a message ("float, double, seq(int32)"), into buf; cut when too long. */
+/* What typestr may be, spelled out for a message ("float, double, seq(int32)"), into buf; cut when too long.
+ */
 const char *schema_types_text(const struct op_version *v, const char *typestr, char *buf, size_t size);
 
 /* ---- function bodies ---- */
