@@ -1,0 +1,49 @@
+/* Depthwise convolution of one plane. */
+#include "kern/conv_index.h"
+#include "kern/gemm_epi.h"
+#include "kern/kern.h"
+
+enum { CHUNK = 256 };
+
+/* Adds one row of taps to sums of outputs [w0, w0 + n) of a row; x is the row of input. */
+static void add_taps(const struct conv_params *p, const float *x, const float *w, int64_t w0, int64_t n,
+                     float *acc)
+{
+    for (int64_t tw = 0; tw < p->kernel[2]; tw++) {
+        int64_t lo, hi;
+        conv_range(p, 2, tw, &lo, &hi);
+        lo = lo < w0 ? w0 : lo;
+        hi = hi > w0 + n ? w0 + n : hi;
+        for (int64_t o = lo; o < hi; o++)
+            acc[o - w0] += w[tw] * x[conv_pos(p, 2, o, tw)];
+    }
+}
+
+static void row_part(const struct conv_params *p, const float *x, const float *w, int64_t od, int64_t oh,
+                     int64_t w0, int64_t n, float *acc)
+{
+    for (int64_t j = 0; j < n; j++)
+        acc[j] = 0.0f;
+    for (int64_t td = 0; td < p->kernel[0]; td++)
+        for (int64_t th = 0; th < p->kernel[1]; th++) {
+            int64_t id = conv_pos(p, 0, od, td), ih = conv_pos(p, 1, oh, th);
+            if (conv_inside(p, 0, id) && conv_inside(p, 1, ih))
+                add_taps(p, x + (id * p->in[1] + ih) * p->in[2], w + (td * p->kernel[1] + th) * p->kernel[2],
+                         w0, n, acc);
+        }
+}
+
+void k_f32_conv_dw_c(const struct conv_params *p, const float *x, const float *w, float bias, float *y,
+                     const struct gemm_epi *e)
+{
+    struct gemm_epi f = *e;
+    float acc[CHUNK];
+    f.bias_m = &bias;
+    for (int64_t row = 0; row < p->out[0] * p->out[1]; row++)
+        for (int64_t w0 = 0; w0 < p->out[2]; w0 += CHUNK) {
+            int64_t n = p->out[2] - w0 < CHUNK ? p->out[2] - w0 : CHUNK, at = row * p->out[2] + w0;
+            row_part(p, x, w, row / p->out[1], row % p->out[1], w0, n, acc);
+            for (int64_t j = 0; j < n; j++)
+                y[at + j] = epi_value(&f, acc[j], 0, at + j);
+        }
+}
