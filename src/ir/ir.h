@@ -187,11 +187,12 @@ struct graph {
     struct node *first, *last;
     size_t nnodes;
     struct value **ins, **outs;
-    size_t nins, nouts;
+    size_t nins, nouts, cap_ins, cap_outs;
     struct value **inits; /* dense and sparse, in file order */
     size_t ninits, cap_inits;
-    struct smap names;  /* name -> struct value of this graph alone */
-    const void *origin; /* GraphProto (FunctionProto for a body) */
+    struct smap names;                /* name -> struct value of this graph alone */
+    struct graph *inner, *next_inner; /* graphs owned by nodes of this one; the next of the same parent */
+    const void *origin;               /* GraphProto (FunctionProto for a body) */
 };
 
 struct function {
@@ -218,11 +219,10 @@ struct model {
     struct graph *graph;
     struct function **funcs;
     size_t nfuncs;
-    struct symtab *syms;      /* interned dimension expressions */
+    struct symtab *syms;      /* interned dimension expressions; get it with model_syms (shape/dim_expr.h) */
     uint32_t nvalues, nnodes; /* next ids */
-    struct file **externals;  /* opened external files by location, kept by io/external.c */
-    struct smap external_map;
-    const void *origin; /* ModelProto */
+    struct smap external_map; /* location -> struct file, one reference each: kept by io/external.c */
+    const void *origin;       /* ModelProto */
 };
 
 /* A new empty model with an empty main graph. */

@@ -8,8 +8,12 @@
 #include "base/arena.h"
 #include "ir/dim.h"
 
+struct model;
+
 /* Memory from arena, which must outlive the table. NULL: out of memory. */
 struct symtab *symtab_new(struct arena *arena);
+/* The model's table, made at the first call. NULL: out of memory. */
+struct symtab *model_syms(struct model *m);
 
 /* The symbol of that name ("batch"). A text that is an expression over names ("past_sequence + sequence",
  * "2*s", "floor(h/2)") is parsed into one; what does not parse is one opaque symbol. Empty: unknown. */
@@ -25,17 +29,20 @@ struct dim dim_mul(struct symtab *t, struct dim a, struct dim b);
 /* Floor and ceiling division; unknown when b is 0 or not known to be nonzero. */
 struct dim dim_div_floor(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_div_ceil(struct symtab *t, struct dim a, struct dim b);
+/* a/b where it is known to come out even for all values (what Reshape's -1 is: 12*s*b/(4*b) is 3*s). Factors
+ * of b are taken as nonzero. Unknown when the division is not exact symbolically. */
+struct dim dim_div_exact(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_max(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_min(struct symtab *t, struct dim a, struct dim b);
 /* Known facts, symbols being >= 0 (>= 1 is not assumed): -1 no, 0 unknown, 1 yes. */
 int dim_cmp_ge(struct symtab *t, struct dim a, struct dim b);
 
-/* Text form, e.g. "batch", "past_sequence + sequence", "floor((h - 1)/2) + 1", "224", "?". Returns buf. */
-const char *dim_text(struct dim d, char *buf, size_t size);
-
 /* Equalities learned during inference ("these two must be the same"): b is replaced by a everywhere later.
  * Prefers numbers, then symbols the model named. False: both are numbers and differ. */
 bool dim_unify(struct symtab *t, struct dim a, struct dim b);
+/* What was learned since the mark is forgotten again: equalities that hold under one binding only. */
+size_t dim_mark(const struct symtab *t);
+void dim_forget(struct symtab *t, size_t mark);
 /* d with the learned equalities applied. */
 struct dim dim_resolve(struct symtab *t, struct dim d);
 
