@@ -8,14 +8,18 @@ struct plan {
     struct arena arena;
     int64_t *key; /* shapes and types of inputs and captures */
     size_t nkey;
-    uint64_t used;             /* clock of the latest run */
-    struct tensor *t;          /* by slot; dims and data set where planned */
+    uint64_t used;    /* clock of the latest run */
+    struct tensor *t; /* by slot; dims and data set where planned */
+    uint32_t nslots;
     uint8_t *known;            /* by slot: shape known from the binding */
     const struct tensor ***in; /* per step */
     struct tensor ***out;
+    uint8_t *own;     /* by slot: made by a step; inputs, captures and constants are borrowed */
     uint8_t *ready;   /* per step: all inputs and outputs known, nothing to infer */
     uint64_t *offset; /* by slot: place in the block; UINT64_MAX: not in it */
     uint32_t *root;   /* by slot: the slot whose buffer it shares (itself: none) */
+    uint32_t *alias;  /* views of inputs and captures: addresses set at each run */
+    uint32_t nalias;
     struct blob *block;
     uint64_t block_size;
     uint64_t naive_size; /* what it would be without sharing */

@@ -29,7 +29,9 @@ static int cpu_build(void *state, struct bind_ctx *bc, const void *params, struc
 {
     (void)state;
     const struct op *op = bc->node->op;
+    uint64_t inplace = op->flags & OP_INPLACE ? UINT64_MAX : 0;
     if (op->bind) {
+        step->may_inplace = inplace;
         int rc = op->bind(bc, params, step);
         if (rc || step->run)
             return rc;
@@ -39,7 +41,7 @@ static int cpu_build(void *state, struct bind_ctx *bc, const void *params, struc
         return err_nomem(bc->cx);
     r->op = op;
     r->params = params;
-    *step = (struct step){.run = run_ref, .state = r, .kernel = "ref"};
+    *step = (struct step){.run = run_ref, .state = r, .kernel = "ref", .may_inplace = inplace};
     return OK;
 }
 

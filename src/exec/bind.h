@@ -1,0 +1,20 @@
+/* Filling what a provider sees of one node. Inside exec/ only. */
+#ifndef OT_EXEC_BIND_H
+#define OT_EXEC_BIND_H
+
+#include "exec/exec.h"
+
+/* Types and constants of n from ex; arrays live in the scratch arena of cx. */
+int bind_ctx_fill(struct cx *cx, struct exec *ex, struct node *n, struct bind_ctx *bc);
+void prepacked_free(struct exec *ex);
+
+/* The functions behind struct exec_ctx (run.c). */
+extern const struct exec_vt exec_vt;
+
+/* Runs a program on tensors by slot kind; results in the plan (run.c). own_outputs: graph outputs get blobs
+ * of their own, so that they outlive the plan. */
+int prog_run(struct cx *cx, struct prog *p, const struct tensor *ins, const struct tensor *const *caps);
+/* The program of graph g, which exec_bind has made; NULL. */
+struct prog *prog_of(const struct exec *ex, const struct graph *g);
+
+#endif

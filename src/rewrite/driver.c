@@ -1,0 +1,123 @@
+#include <string.h>
+
+#include "base/err.h"
+#include "ir/verify.h"
+#include "rewrite/pass.h"
+
+#define PASS(name, level, kind, why) int pass_##name(struct pass_ctx *pc, struct graph *g);
+#include "rewrite/pass.def"
+#undef PASS
+
+static const struct pass passes[] = {
+#define PASS(name, level, kind, why) {#name, OPT_##level, PASS_##kind, pass_##name, why},
+#include "rewrite/pass.def"
+#undef PASS
+};
+
+enum { NPASSES = sizeof passes / sizeof *passes, MAX_ROUNDS = 4 };
+
+const struct pass *pass_all(size_t *n)
+{
+    *n = NPASSES;
+    return passes;
+}
+
+const struct pass *pass_find(const char *name)
+{
+    for (size_t i = 0; i < NPASSES; i++)
+        if (strcmp(passes[i].name, name) == 0)
+            return &passes[i];
+    return NULL;
+}
+
+static bool listed(const char *const *names, const char *name)
+{
+    for (; names && *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+static bool selected(const struct pass_select *sel, const struct pass *p)
+{
+    if (p->kind == PASS_MACHINE && !sel->machine)
+        return false;
+    if (listed(sel->skip, p->name))
+        return false;
+    return sel->only ? listed(sel->only, p->name) : p->level <= sel->level;
+}
+
+struct visit {
+    struct pass_ctx *pc;
+    const struct pass *p;
+};
+
+static int visit_graph(void *user, struct graph *g, int depth)
+{
+    struct visit *v = user;
+    (void)depth;
+    return v->p->run(v->pc, g);
+}
+
+static int run_pass(struct pass_ctx *pc, const struct pass *p, struct pass_stats *st)
+{
+    struct visit v = {pc, p};
+    long before = pc->count;
+    double t0 = time_now();
+    int rc = graph_walk(pc->m->graph, visit_graph, &v);
+    if (!rc && pc->count != before) /* types of new values, and of what follows from them */
+        rc = exec_infer(pc->cx, pc->ex);
+    if (st) {
+        st->rewrites += pc->count - before;
+        st->seconds += time_now() - t0;
+    }
+    return rc ? err_frame(pc->cx, "pass %s", p->name) : OK;
+}
+
+int passes_run(struct pass_ctx *pc, const struct pass_select *sel, struct pass_stats *stats)
+{
+    int rc = exec_infer(pc->cx, pc->ex);
+    for (int round = 0; round < MAX_ROUNDS && !rc; round++) {
+        long before = pc->count;
+        for (size_t i = 0; i < NPASSES && !rc; i++)
+            if (selected(sel, &passes[i]))
+                rc = run_pass(pc, &passes[i], stats ? &stats[i] : NULL);
+        if (pc->count == before)
+            break;
+    }
+#ifndef NDEBUG
+    if (!rc)
+        rc = model_verify(pc->cx, pc->m);
+#endif
+    return rc;
+}
+
+bool pass_take(struct pass_ctx *pc)
+{
+    if (pc->limit >= 0 && pc->count >= pc->limit)
+        return false;
+    pc->count++;
+    return true;
+}
+
+bool pass_pinned(const struct pass_ctx *pc, const struct value *v)
+{
+    return v->is_output || listed(pc->keep, v->name);
+}
+
+struct node *pass_sole_user(const struct pass_ctx *pc, const struct value *v)
+{
+    if (v->nuses != 1 || pass_pinned(pc, v) || v->uses[0].node->graph != v->graph)
+        return NULL;
+    return v->uses[0].node;
+}
+
+bool node_is(const struct node *n, const char *op_type)
+{
+    return n && !n->func && n->domain[0] == 0 && strcmp(n->op_type, op_type) == 0;
+}
+
+const struct type *pass_type(const struct pass_ctx *pc, const struct value *v)
+{
+    return v && v->id < pc->ex->types.nvalues ? pc->ex->types.type[v->id] : NULL;
+}

@@ -1,0 +1,249 @@
+#include "session/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/str.h"
+#include "ir/edit.h"
+
+/* Graph inputs that the caller will feed although they have a default: no constants any more. */
+static int drop_defaults(struct cx *cx, struct model *m, const char *const *names)
+{
+    for (; names && *names; names++) {
+        struct graph *g = m->graph;
+        struct value *v = smap_get(&g->names, *names);
+        if (!v || !v->is_input)
+            return err_set(cx, E_USAGE, "the model has no input '%s'", *names);
+        if (!v->init && !v->sparse)
+            continue;
+        v->init = NULL;
+        v->sparse = NULL;
+        for (size_t i = 0; i < g->ninits; i++)
+            if (g->inits[i] == v) {
+                memmove(&g->inits[i], &g->inits[i + 1], (g->ninits - i - 1) * sizeof *g->inits);
+                g->ninits--;
+                break;
+            }
+    }
+    return OK;
+}
+
+static int open_providers(struct cx *cx, struct exec *ex, const struct session_opts *o)
+{
+    static const char *const default_list[] = {"cpu", NULL};
+    for (const char *const *p = o->providers ? o->providers : default_list; *p; p++) {
+        const struct provider *prov = provider_find(*p);
+        if (!prov)
+            return err_set(cx, E_USAGE, "no provider '%s' in this build", *p);
+        if (ex->nprov == MAX_PROVIDERS)
+            return err_set(cx, E_USAGE, "more than %d providers", MAX_PROVIDERS);
+        struct prov_option mine[16];
+        size_t n = 0, len = strlen(*p);
+        for (size_t i = 0; i < o->nprov_opts && n < 16; i++)
+            if (!strncmp(o->prov_opts[i].key, *p, len) && o->prov_opts[i].key[len] == '.')
+                mine[n++] = (struct prov_option){o->prov_opts[i].key + len + 1, o->prov_opts[i].value};
+        int rc = prov->open ? prov->open(cx, mine, n, &ex->prov_state[ex->nprov]) : OK;
+        if (rc)
+            return err_frame(cx, "provider %s", *p);
+        ex->prov[ex->nprov++] = prov;
+    }
+    return OK;
+}
+
+static int exec_setup(struct cx *cx, struct session *s, const struct session_opts *o)
+{
+    struct exec *ex = &s->ex;
+    ex->m = s->m;
+    ex->cx = cx;
+    ex->profile = o->profile;
+    ex->nthreads = o->threads > 0 ? o->threads : cpu_count();
+    kern_init(&ex->kern, o->cpu_mask ? o->cpu_mask & cpu_flags() : cpu_flags());
+    ex->pool = pool_new(ex->nthreads);
+    if (!ex->pool)
+        return err_set(cx, E_NOMEM, "cannot start %d threads", ex->nthreads);
+    int rc = consts_init(cx, &ex->consts, s->m);
+    return rc ? rc : open_providers(cx, ex, o);
+}
+
+/* One line that names them all, most useful first: "3 nodes have no provider: 'a' (Foo-1): no kernel; ..." */
+static int report_unplaced(struct cx *cx, const struct unplaced *bad, size_t n)
+{
+    struct str s = {0};
+    char op[96];
+    size_t shown = 0;
+    for (; shown < n && s.n < ERR_MSG - 200; shown++)
+        str_addf(&s, "%s'%s' (%s): %s", shown ? "; " : "", bad[shown].node->name,
+                 node_op_text(bad[shown].node, op, sizeof op), bad[shown].why);
+    if (shown < n)
+        str_addf(&s, "; and %zu more", n - shown);
+    for (size_t i = 0; i < n; i++)
+        log_msg(cx, LOG_INFO, "not supported: node '%s' (%s) at +0x%llx: %s", bad[i].node->name,
+                node_op_text(bad[i].node, op, sizeof op), (unsigned long long)bad[i].node->loc, bad[i].why);
+    err_set(cx, E_UNSUPPORTED, "%zu node%s cannot run here: %s", n, n == 1 ? "" : "s", str_text(&s));
+    str_free(&s);
+    return E_UNSUPPORTED;
+}
+
+struct strict_walk {
+    struct session *s;
+    const struct node *bad;
+};
+
+static int find_fallback(void *user, struct graph *g, int depth)
+{
+    struct strict_walk *w = user;
+    (void)depth;
+    for (struct node *n = g->first; n && !w->bad; n = n->next)
+        if (w->s->ex.placed[n->id] != 0)
+            w->bad = n;
+    return w->bad != NULL;
+}
+
+static int place(struct cx *cx, struct session *s, const struct session_opts *o)
+{
+    struct unplaced *bad;
+    size_t nbad;
+    int rc = exec_partition(cx, &s->ex, &bad, &nbad);
+    if (rc)
+        return rc;
+    if (nbad)
+        return report_unplaced(cx, bad, nbad);
+    struct strict_walk w = {.s = s};
+    if (o->strict && graph_walk(s->m->graph, find_fallback, &w)) {
+        char op[96];
+        return err_set(cx, E_DECLINED, "provider %s declined node '%s' (%s)", s->ex.prov[0]->name,
+                       w.bad->name, node_op_text(w.bad, op, sizeof op));
+    }
+    return OK;
+}
+
+static int prepare(struct cx *cx, struct session *s, const struct session_opts *o)
+{
+    size_t npasses;
+    pass_all(&npasses);
+    s->stats = arena_array(&s->ex.arena, npasses, sizeof *s->stats);
+    struct pass_ctx pc = {.cx = cx, .m = s->m, .ex = &s->ex, .keep = o->keep, .limit = -1};
+    struct pass_select sel = {.level = o->level, .machine = o->level > OPT_NONE, .skip = o->skip_pass};
+    int rc = s->stats ? drop_defaults(cx, s->m, o->feed_defaults) : err_nomem(cx);
+    if (!rc)
+        rc = ops_resolve(cx, s->m);
+    if (!rc)
+        rc = passes_run(&pc, &sel, s->stats);
+    if (!rc)
+        rc = place(cx, s, o);
+    return rc ? rc : exec_bind(cx, &s->ex);
+}
+
+int session_new(struct cx *cx, struct model *m, const struct session_opts *o, struct session **out)
+{
+    double t0 = time_now();
+    struct session *s = mem_zalloc(sizeof *s);
+    if (!s) {
+        model_free(m);
+        return err_nomem(cx);
+    }
+    s->m = m;
+    s->level = o->level;
+    struct arena_mark mark = arena_mark(&cx->scratch);
+    int rc = exec_setup(cx, s, o);
+    if (!rc)
+        rc = prepare(cx, s, o);
+    arena_release(&cx->scratch, mark);
+    if (rc) {
+        session_free(s);
+        return rc;
+    }
+    s->load_seconds = time_now() - t0;
+    *out = s;
+    return OK;
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    exec_free(&s->ex);
+    model_free(s->m);
+    free(s);
+}
+
+size_t session_ninputs(const struct session *s)
+{
+    return s->ex.main->nins;
+}
+
+const struct value *session_input(const struct session *s, size_t i)
+{
+    return s->ex.main->slots[s->ex.main->ins[i]].value;
+}
+
+size_t session_noutputs(const struct session *s)
+{
+    return s->ex.main->nouts;
+}
+
+const struct value *session_output(const struct session *s, size_t i)
+{
+    return s->m->graph->outs[i];
+}
+
+/* One dim against its declaration; symbols are bound as they are met. */
+static int check_dim(struct cx *cx, struct session *s, const struct value *v, int axis, int64_t have)
+{
+    struct dim want = v->declared->dims[axis];
+    char text[128];
+    if (want.kind == DIM_UNKNOWN)
+        return OK;
+    if (binding_set(s->m->syms, &cx->scratch, &s->dims, want, have))
+        return OK;
+    struct dim bound = dim_eval(s->m->syms, &s->dims, want);
+    dim_text(want, text, sizeof text);
+    if (want.kind == DIM_CONST)
+        return err_set(cx, E_SHAPE, "input '%s': axis %d is %lld, the model has it fixed at %s", v->name,
+                       axis, (long long)have, text);
+    char now[64];
+    return err_set(cx, E_SHAPE, "input '%s': axis %d is %lld, but '%s' is %s by the inputs before it",
+                   v->name, axis, (long long)have, text, dim_text(bound, now, sizeof now));
+}
+
+static int check_input(struct cx *cx, struct session *s, const struct value *v, const struct tensor *t)
+{
+    char want[256], have[256];
+    const struct type *ty = v->declared;
+    if (!ty || ty->kind == TY_NONE)
+        return OK;
+    static const enum rt_kind kind[] = {
+        [TY_TENSOR] = RT_TENSOR, [TY_SPARSE] = RT_TENSOR, [TY_SEQ] = RT_SEQ,
+        [TY_OPT] = RT_OPT,       [TY_MAP] = RT_MAP,       [TY_OPAQUE] = RT_TENSOR};
+    if (ty->kind != TY_OPT && kind[ty->kind] != t->kind)
+        return err_set(cx, E_TYPE, "input '%s' must be %s", v->name, type_text(ty, want, sizeof want));
+    if (ty->kind != TY_TENSOR || t->kind != RT_TENSOR)
+        return OK;
+    if (ty->dt != t->dt || (ty->rank >= 0 && ty->rank != t->rank))
+        return err_set(cx, ty->dt != t->dt ? E_TYPE : E_SHAPE, "input '%s' is %s, the model takes %s",
+                       v->name, tensor_type_text(t, have, sizeof have), type_text(ty, want, sizeof want));
+    int rc = OK;
+    for (int i = 0; i < ty->rank && !rc; i++)
+        rc = check_dim(cx, s, v, i, t->dims[i]);
+    return rc;
+}
+
+int session_check_inputs(struct cx *cx, struct session *s, const struct tensor *ins)
+{
+    struct arena_mark m = arena_mark(&cx->scratch);
+    s->dims = (struct binding){0};
+    int rc = OK;
+    for (size_t i = 0; i < session_ninputs(s) && !rc; i++)
+        rc = check_input(cx, s, session_input(s, i), &ins[i]);
+    s->dims = (struct binding){0};
+    arena_release(&cx->scratch, m);
+    return rc;
+}
+
+int session_run(struct cx *cx, struct session *s, const struct tensor *ins, const struct tensor **outs)
+{
+    int rc = session_check_inputs(cx, s, ins);
+    return rc ? rc : exec_run(cx, &s->ex, ins, outs);
+}
