@@ -1,15 +1,309 @@
-/* The public face of libonnxtool. */
+/* onnxtool: what is in an ONNX model, will it run, is it right, how fast, can it be smaller.
+ *
+ * The one public header; the command line uses nothing else. Conventions: functions return OT_OK or a
+ * negative status; the context comes first and holds the message (ot_error); objects that come out by ** are
+ * the caller's to free; other pointers are borrowed from the object they were asked of. A context and what
+ * was made with it belong to one thread.
+ *
+ *     ot_ctx *c = ot_ctx_new();
+ *     ot_model *m;
+ *     if (ot_model_load(c, "net.onnx", NULL, &m) != OT_OK)
+ *         fprintf(stderr, "%s\n", ot_error(c));
+ *
+ * Order of this file: context, tensors, models, looking into a model, values in files, inputs, sessions,
+ * comparison. */
 #ifndef ONNXTOOL_H
 #define ONNXTOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+#if defined(__GNUC__)
 #define OT_API __attribute__((visibility("default")))
+#else
+#define OT_API
+#endif
 
-/* "major.minor.patch" of the library, static. */
+/* ---- context ---- */
+
+#define OT_OK 0
+
+typedef struct ot_ctx ot_ctx;
+
 OT_API const char *ot_version(void);
+OT_API ot_ctx *ot_ctx_new(void); /* NULL: out of memory */
+OT_API void ot_ctx_free(ot_ctx *c);
+/* One line about the last failure, control bytes escaped; "" when there was none. */
+OT_API const char *ot_error(const ot_ctx *c);
+/* Exit code for a status: 0 done, 1 a finding, 2 usage, 3 bad input, 4 not supported here, 5 the machine
+ * failed. */
+OT_API int ot_exit_code(int status);
+/* Sets an error of the caller's own (usage errors of a command), formatted as printf does; returns the status
+ * that ot_exit_code maps to exit_code. */
+OT_API int ot_fail(ot_ctx *c, int exit_code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+enum ot_log_level { OT_LOG_ERROR, OT_LOG_WARN, OT_LOG_INFO, OT_LOG_DEBUG };
+typedef void ot_log_fn(void *user, enum ot_log_level level, const char *line);
+OT_API void ot_set_log(ot_ctx *c, ot_log_fn *fn, void *user, enum ot_log_level most);
+/* Bytes that weights, buffers and results of a session may take; 0: no limit. */
+OT_API void ot_set_max_memory(ot_ctx *c, uint64_t bytes);
+/* Seconds from now after which runs stop with an error; 0: none. */
+OT_API void ot_set_timeout(ot_ctx *c, double seconds);
+/* Removes temporary files of writes in progress; safe in a signal handler. */
+OT_API void ot_cleanup(void);
+
+/* ---- tensors ---- */
+
+/* A tensor, sequence, optional or map at run time. */
+typedef struct ot_tensor ot_tensor;
+
+enum ot_kind { OT_TENSOR, OT_SEQUENCE, OT_OPTIONAL, OT_MAP };
+
+OT_API enum ot_kind ot_tensor_kind(const ot_tensor *t);
+/* Element type as ONNX numbers it (1 float, 7 int64, ...) and by name ("float16"). */
+OT_API int ot_tensor_dtype(const ot_tensor *t);
+OT_API const char *ot_tensor_dtype_name(const ot_tensor *t);
+OT_API const char *ot_dtype_name(int dtype);
+OT_API int ot_dtype_parse(const char *name); /* 0: no such type */
+OT_API int ot_tensor_rank(const ot_tensor *t);
+OT_API const int64_t *ot_tensor_dims(const ot_tensor *t);
+OT_API int64_t ot_tensor_count(const ot_tensor *t);
+OT_API size_t ot_tensor_bytes(const ot_tensor *t);
+OT_API const void *ot_tensor_data(const ot_tensor *t);
+/* Element by flat index; strings give NaN / 0. */
+OT_API double ot_tensor_f64(const ot_tensor *t, int64_t i);
+OT_API int64_t ot_tensor_i64(const ot_tensor *t, int64_t i);
+/* A string element: pointer and length, not terminated; NULL for other types. */
+OT_API const char *ot_tensor_string(const ot_tensor *t, int64_t i, size_t *len);
+/* Items of a sequence, optional (0 or 1) or map. */
+OT_API size_t ot_tensor_items(const ot_tensor *t);
+OT_API const ot_tensor *ot_tensor_item(const ot_tensor *t, size_t i);
+/* Zeroed tensor with memory of its own; data may be NULL, else bytes are copied from it. */
+OT_API int ot_tensor_new(ot_ctx *c, int dtype, int rank, const int64_t *dims, const void *data,
+                         ot_tensor **out);
+OT_API int ot_tensor_copy(ot_ctx *c, const ot_tensor *src, ot_tensor **out);
+OT_API void ot_tensor_free(ot_tensor *t);
+/* "float[1,3,224,224]", "seq(float[2])" into buf; returns buf. */
+OT_API const char *ot_tensor_text(const ot_tensor *t, char *buf, size_t size);
+
+struct ot_stats {
+    int64_t count, nan, pos_inf, neg_inf, zeros; /* of all elements */
+    double min, max, mean, sd;                   /* of the finite ones; NaN when there are none */
+    int64_t argmin, argmax;                      /* flat index; -1: none */
+};
+/* Of a numeric tensor (bool as 0 and 1, complex by magnitude); false for strings and other kinds. */
+OT_API bool ot_tensor_stats(const ot_tensor *t, struct ot_stats *out);
+
+/* ---- models ---- */
+
+typedef struct ot_model ot_model;
+
+struct ot_load_opts {
+    const char *external_dir; /* where external data is; NULL: the model's folder */
+    bool allow_links;         /* links and paths may lead out of it */
+    bool no_external_check;   /* do not ask whether external files are there */
+};
+
+/* "-" is standard input. o may be NULL. */
+OT_API int ot_model_load(ot_ctx *c, const char *path, const struct ot_load_opts *o, ot_model **out);
+OT_API void ot_model_free(ot_model *m);
+
+enum ot_external { OT_EXTERNAL_AUTO, OT_EXTERNAL_ALWAYS, OT_EXTERNAL_NEVER };
+struct ot_save_opts {
+    enum ot_external external;
+    uint64_t threshold;
+};
+/* Lossless; written aside, synced, renamed. o may be NULL. */
+OT_API int ot_model_save(ot_ctx *c, ot_model *m, const char *path, const struct ot_save_opts *o);
+
+/* A graph input or output. */
+struct ot_value_info {
+    const char *name;
+    const char *type; /* "float[batch,3,224,224]" */
+    enum ot_kind kind;
+    int dtype, rank;              /* rank -1: unknown */
+    const int64_t *dims;          /* -1 where it is not a number */
+    const char *const *dim_names; /* symbol or expression, NULL where a number or nothing is known */
+    bool has_default;             /* an initializer of that name: need not be fed */
+};
+OT_API size_t ot_model_ninputs(const ot_model *m);
+OT_API size_t ot_model_noutputs(const ot_model *m);
+OT_API const struct ot_value_info *ot_model_input(const ot_model *m, size_t i);
+OT_API const struct ot_value_info *ot_model_output(const ot_model *m, size_t i);
+
+/* ---- looking into a model ---- */
+/* (declared in the section below by the analysis: struct ot_summary and friends) */
+
+/* ---- values in files ---- */
+
+/* A list of named tensors: a sample, a set of outputs. */
+typedef struct ot_values ot_values;
+
+OT_API int ot_values_new(ot_ctx *c, ot_values **out);
+OT_API void ot_values_free(ot_values *v);
+OT_API size_t ot_values_count(const ot_values *v);
+OT_API const char *ot_values_name(const ot_values *v, size_t i);
+OT_API const ot_tensor *ot_values_tensor(const ot_values *v, size_t i);
+OT_API const ot_tensor *ot_values_find(const ot_values *v, const char *name); /* NULL: not there */
+/* Copies t under name (replacing one of that name). */
+OT_API int ot_values_add(ot_ctx *c, ot_values *v, const char *name, const ot_tensor *t);
+/* Reads an .npz, a folder of .npy / .pb files by value name, or an ONNX test_data_set folder (input_K.pb, or
+ * output_K.pb when outputs is true: names from the files, else by position in the model). */
+OT_API int ot_values_read(ot_ctx *c, const ot_model *m, const char *path, bool outputs, ot_values **out);
+/* One .npy or .pb file. name: the value it is for, whose type says how a .pb is read; may be NULL. */
+OT_API int ot_tensor_read(ot_ctx *c, const ot_model *m, const char *name, const char *path, ot_tensor **out);
+/* path ending in .npz: an archive; else a folder, made when missing: .npy where numpy has the type, .pb
+ * elsewhere. */
+OT_API int ot_values_write(ot_ctx *c, const ot_values *v, const char *path);
+
+/* ---- inputs ---- */
+
+struct ot_feed_opts {
+    const char *const *inputs; /* --input: NAME=PATH or PATH; NULL-terminated; may be NULL */
+    const char *const *fills;  /* --fill: [NAME=]LO:HI|zeros|ones|arange|normal */
+    const char *const *shapes; /* --shape: NAME=1x3x224x224, * keeps a dim */
+    const char *const *dims;   /* --dim: SYM=N */
+    uint64_t seed;
+    int64_t samples; /* made-up sample sets when no files are given (0: 1) */
+};
+
+/* Sample sets for the inputs of a model: from files, made up where files give none. */
+typedef struct ot_feed ot_feed;
+OT_API int ot_feed_new(ot_ctx *c, const ot_model *m, const struct ot_feed_opts *o, ot_feed **out);
+OT_API void ot_feed_free(ot_feed *f);
+OT_API size_t ot_feed_count(const ot_feed *f);
+/* Values for every input that must be fed (and defaults that files override). Valid until the next call. */
+OT_API int ot_feed_get(ot_ctx *c, ot_feed *f, size_t sample, const ot_values **out);
+/* How input i (of ot_model_input) is made up, one phrase ("0..30521, the rows of the table that it indexes");
+ * NULL: from a file. */
+OT_API const char *ot_feed_how(const ot_feed *f, size_t i);
+
+/* ---- sessions ---- */
+
+typedef struct ot_session ot_session;
+
+enum ot_opt { OT_OPT_NONE, OT_OPT_BASIC, OT_OPT_ALL };
+
+struct ot_session_opts {
+    enum ot_opt level;
+    int threads;                         /* 0: the cores this process may use */
+    const char *cpu_mask;                /* "c", "avx2", "avx512", "vnni"; NULL: all */
+    const char *const *providers;        /* in priority order, NULL-terminated; NULL: cpu */
+    const char *const *provider_options; /* "P.KEY=V", NULL-terminated */
+    bool strict;
+    const char *const *feed_defaults; /* inputs with a default that will be fed */
+    const char *const *keep;          /* values that optimization must keep (dumps) */
+    const char *const *skip_pass;
+    bool profile;
+};
+
+/* Takes over the model, also when it fails. */
+OT_API int ot_session_new(ot_ctx *c, ot_model *m, const struct ot_session_opts *o, ot_session **out);
+OT_API void ot_session_free(ot_session *s);
+/* Feeds by name and runs. Outputs by ot_session_output, valid until the next run. */
+OT_API int ot_session_run(ot_ctx *c, ot_session *s, const ot_values *in);
+OT_API size_t ot_session_noutputs(const ot_session *s);
+OT_API const char *ot_session_output_name(const ot_session *s, size_t i);
+OT_API const ot_tensor *ot_session_output(const ot_session *s, size_t i);
+/* All outputs, copied. */
+OT_API int ot_session_outputs(ot_ctx *c, const ot_session *s, ot_values **out);
+
+struct ot_step {
+    const char *node, *op; /* op: "Conv-11" */
+    const char *provider, *kernel;
+    int depth;      /* 0: main graph; bodies deeper */
+    double seconds; /* spent in all calls (profile) */
+    uint64_t calls;
+};
+OT_API size_t ot_session_nsteps(const ot_session *s);
+OT_API void ot_session_step(const ot_session *s, size_t i, struct ot_step *out);
+
+struct ot_memory {
+    uint64_t weights, packed, block, block_naive, scratch, peak;
+};
+OT_API void ot_session_memory(const ot_session *s, struct ot_memory *out);
+OT_API double ot_session_load_seconds(const ot_session *s);
+/* Rewrites by pass, "name: count" in order; count of rows that rewrote something. */
+struct ot_pass_stat {
+    const char *name;
+    long rewrites;
+    double seconds;
+};
+OT_API size_t ot_session_passes(const ot_session *s, struct ot_pass_stat *out, size_t cap);
+
+/* Sees every step after it ran; tensors are valid inside the call only. Non-zero stops the run:
+ * ot_session_run returns that status, the message set with ot_fail. Names of inputs and outputs are those of
+ * the rewritten graph. */
+struct ot_step_view {
+    const char *node, *op;
+    int nin, nout;
+    const char *const *in_names, *const *out_names; /* NULL where left out */
+    const ot_tensor *const *in, *const *out;        /* NULL where left out, or prepacked */
+};
+typedef int ot_step_fn(void *user, ot_ctx *c, const struct ot_step_view *v);
+OT_API void ot_session_watch(ot_session *s, ot_step_fn *fn, void *user);
+
+/* ---- comparison ---- */
+
+struct ot_tolerance {
+    double rtol,
+        atol; /* an element passes when |a-b| <= atol + rtol*|b|; negative: the default for the type */
+    double max_outliers; /* share of elements that may fail, 0..1 */
+    double min_cosine;   /* NaN: not asked */
+    double min_sqnr;     /* dB, NaN: not asked */
+};
+OT_API void ot_tolerance_default(int dtype, struct ot_tolerance *out);
+
+struct ot_diff {
+    bool pass;
+    char reason[200];         /* why not, "" when it passes */
+    int64_t count, different; /* elements; those out of tolerance (unequal NaN or Inf counts) */
+    double max_abs, max_rel, mean_abs, rmse, sqnr_db, cosine;
+    int64_t worst; /* flat index of the worst element; -1: none */
+    double worst_a, worst_b;
+    int64_t nan_a, nan_b;
+};
+/* a: ours, b: the reference. Shapes and types that differ fail with the reason; sequences compare item by
+ * item. */
+OT_API int ot_compare(ot_ctx *c, const ot_tensor *a, const ot_tensor *b, const struct ot_tolerance *tol,
+                      struct ot_diff *out);
+
+/* ---- about the library ---- */
+
+struct ot_list_item {
+    const char *name, *what;
+};
+/* kind: "providers", "passes"; NULL past the end. */
+OT_API const struct ot_list_item *ot_list(const char *kind, size_t i);
+/* Operators that run here. */
+struct ot_op_info {
+    const char *domain, *name;
+    int since, newest; /* versions known */
+    bool runnable;
+};
+OT_API size_t ot_op_count(void);
+OT_API void ot_op_info(size_t i, struct ot_op_info *out);
+/* "AMD EPYC, AVX-512 VNNI, 2 cores" and the like. */
+OT_API const char *ot_machine(void);
+OT_API const char *ot_isa(void);
+OT_API int ot_cores(void);
+OT_API int ot_newest_opset(void);
+
+/* ---- names and text (for commands) ---- */
+
+OT_API bool ot_glob(const char *pattern, const char *text);
+/* The nearest of names to want, NULL when none is near. */
+OT_API const char *ot_nearest(const char *want, const char *const *names, size_t n);
+/* src with control bytes and bad UTF-8 escaped, into dst. */
+OT_API size_t ot_escape(char *dst, size_t size, const char *src);
+OT_API const char *ot_human_bytes(char *buf, size_t size, uint64_t bytes);
+OT_API const char *ot_human_count(char *buf, size_t size, uint64_t n);
+OT_API double ot_now(void);
 
 #ifdef __cplusplus
 }

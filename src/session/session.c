@@ -59,7 +59,7 @@ static int exec_setup(struct cx *cx, struct session *s, const struct session_opt
     ex->cx = cx;
     ex->profile = o->profile;
     ex->nthreads = o->threads > 0 ? o->threads : cpu_count();
-    kern_init(&ex->kern, o->cpu_mask ? o->cpu_mask & cpu_flags() : cpu_flags());
+    kern_init(&ex->kern, o->cpu_given ? o->cpu_mask & cpu_flags() : cpu_flags());
     ex->pool = pool_new(ex->nthreads);
     if (!ex->pool)
         return err_set(cx, E_NOMEM, "cannot start %d threads", ex->nthreads);

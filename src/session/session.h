@@ -7,8 +7,9 @@
 
 struct session_opts {
     enum opt_level level;
-    int threads;                         /* 0: the cores this process may use */
-    unsigned cpu_mask;                   /* kernels allowed; 0: all that the processor has */
+    int threads;    /* 0: the cores this process may use */
+    bool cpu_given; /* cpu_mask counts; else all kernels that the processor can run */
+    unsigned cpu_mask;
     const char *const *providers;        /* NULL-terminated, in priority order; NULL: cpu */
     const struct prov_option *prov_opts; /* keys are "provider.key" */
     size_t nprov_opts;

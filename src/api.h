@@ -1,0 +1,50 @@
+/* What the files of the public interface share. Not for anyone else. */
+#ifndef OT_API_H
+#define OT_API_H
+
+#include "base/err.h"
+#include "base/tensor.h"
+#include "ir/ir.h"
+#include "onnxtool.h"
+#include "session/session.h"
+
+struct ot_ctx {
+    struct cx cx;
+    char error[1024];
+    ot_log_fn *log;
+    void *log_user;
+};
+
+struct ot_model {
+    struct model *m;
+    struct arena arena; /* of the descriptions below */
+    struct ot_value_info *in, *out;
+    size_t nin, nout;
+};
+
+struct named_tensor {
+    char *name;
+    struct tensor t;
+};
+
+struct ot_values {
+    struct named_tensor *v;
+    size_t n, cap;
+};
+
+static inline struct tensor *unwrap(const ot_tensor *t)
+{
+    return (struct tensor *)(uintptr_t)t;
+}
+
+static inline ot_tensor *wrap(const struct tensor *t)
+{
+    return (ot_tensor *)(uintptr_t)t;
+}
+
+/* Ends a public call: formats the error, releases the scratch arena, passes rc on. */
+int api_end(ot_ctx *c, int rc);
+/* Adds t under name, taking over its references. */
+int values_take(struct cx *cx, ot_values *v, const char *name, struct tensor *t);
+
+#endif
