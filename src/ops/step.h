@@ -6,11 +6,7 @@
 #include "base/tensor.h"
 #include "base/threads.h"
 #include "ir/ir.h"
-#if __has_include("kern/kern.h")
 #include "kern/kern.h"
-#else
-struct kern;
-#endif
 
 struct exec_ctx {
     struct cx *cx;
