@@ -39,15 +39,18 @@ void tmpfile_cleanup(void)
 static int names(struct cx *cx, const char *path, struct tmpfile *t)
 {
     static atomic_uint counter; /* two writes of one process never share a name */
-    size_t n = strlen(path) + 48;
-    t->path = mem_alloc(n);
-    t->target = mem_alloc(strlen(path) + 1);
-    if (!t->path || !t->target)
+    t->target = realpath(path, NULL);
+    if (!t->target)
+        t->target = strdup(path);
+    if (!t->target)
         return err_nomem(cx);
-    strcpy(t->target, path);
-    const char *slash = strrchr(path, '/');
-    int dir = slash ? (int)(slash - path) + 1 : 0;
-    snprintf(t->path, n, "%.*s.%s.%ld.%u.tmp", dir, path, path + dir, (long)getpid(),
+    size_t n = strlen(t->target) + 64;
+    t->path = mem_alloc(n);
+    if (!t->path)
+        return err_nomem(cx);
+    const char *slash = strrchr(t->target, '/');
+    int dir = slash ? (int)(slash - t->target) + 1 : 0;
+    snprintf(t->path, n, "%.*s.onnxtool-%ld-%u.tmp", dir, t->target, (long)getpid(),
              atomic_fetch_add(&counter, 1));
     return OK;
 }
@@ -69,7 +72,7 @@ static int create(struct cx *cx, struct tmpfile *t, mode_t mode)
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
-    t->fd = open(t->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    t->fd = open(t->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     int e = errno;
     if (t->fd >= 0)
         t->slot = take_slot(t->path);
@@ -88,6 +91,10 @@ int tmpfile_open(struct cx *cx, const char *path, struct tmpfile *t)
     bool exists = stat(path, &st) == 0;
     if (exists && S_ISDIR(st.st_mode))
         return err_set(cx, E_IO, "%s is a folder", path);
+    if (exists && !S_ISREG(st.st_mode)) {
+        t->fd = open(path, O_WRONLY | O_CLOEXEC);
+        return t->fd >= 0 ? OK : err_set(cx, E_IO, "%s: cannot be written: %s", path, strerror(errno));
+    }
     int rc = names(cx, path, t);
     if (!rc)
         rc = create(cx, t, 0666);
@@ -127,22 +134,27 @@ static void sync_folder(const char *path)
 
 int tmpfile_commit(struct cx *cx, struct tmpfile *t)
 {
-    if (!t->path) { /* standard output */
-        int rc = close(t->fd) ? err_set(cx, E_IO, "standard output: %s", strerror(errno)) : OK;
+    return tmpfile_commit_as(cx, t, t->target);
+}
+
+int tmpfile_commit_as(struct cx *cx, struct tmpfile *t, const char *path)
+{
+    if (!t->path) { /* standard output, a device */
+        int rc = close(t->fd) ? err_set(cx, E_IO, "output: %s", strerror(errno)) : OK;
         t->fd = -1;
         return rc;
     }
-    int rc = fsync(t->fd) && errno != EINVAL ? err_set(cx, E_IO, "%s: %s", t->target, strerror(errno)) : OK;
+    int rc = fsync(t->fd) && errno != EINVAL ? err_set(cx, E_IO, "%s: %s", path, strerror(errno)) : OK;
     if (close(t->fd) && !rc)
-        rc = err_set(cx, E_IO, "%s: %s", t->target, strerror(errno));
+        rc = err_set(cx, E_IO, "%s: %s", path, strerror(errno));
     t->fd = -1;
-    if (!rc && rename(t->path, t->target))
-        rc = err_set(cx, E_IO, "%s: cannot be replaced: %s", t->target, strerror(errno));
+    if (!rc && rename(t->path, path))
+        rc = err_set(cx, E_IO, "%s: cannot be replaced: %s", path, strerror(errno));
     if (rc) {
         tmpfile_abort(t);
         return rc;
     }
-    sync_folder(t->target);
+    sync_folder(path);
     forget(t);
     return OK;
 }

@@ -1,0 +1,132 @@
+#include "io/onnx_load.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/decode.h"
+#include "io/external.h"
+#include "io/import.h"
+#include "io/sniff.h"
+
+/* What decoding and the graph may take: a multiple of the file, and something for tiny ones. The densest
+ * honest models take about ten times their size without payloads. */
+enum { BUDGET_FACTOR = 64 };
+static const uint64_t budget_base = 64ull << 20;
+
+static size_t budget(uint64_t size)
+{
+    return size > (SIZE_MAX - budget_base) / BUDGET_FACTOR ? SIZE_MAX
+                                                           : (size_t)(size * BUDGET_FACTOR + budget_base);
+}
+
+/* The folder part of path, "" for none; NULL: out of memory. */
+static const char *folder(struct arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return "";
+    return slash == path ? "/" : arena_strndup(a, path, (size_t)(slash - path));
+}
+
+/* Decoding failed, or found nothing that makes a model: says what the file is if that can be told. */
+static int not_a_model(struct cx *cx, struct file *f, int r)
+{
+    struct err first = cx->err;
+
+    if (r == E_NOMEM || r == E_IO || r == E_LIMIT)
+        return r;
+    if (sniff(cx, f))
+        return E_NOTONNX;
+    if (!r)
+        return err_set(cx, E_NOTONNX, "%s is not an ONNX model: there is no graph in it", f->path);
+    cx->err = first;
+    return r;
+}
+
+static int decode_model(struct cx *cx, struct model *m, Onnx__ModelProto **out)
+{
+    void *p;
+    int r = pb_decode(cx, m->file, 0, m->file->size, &onnx__model_proto__descriptor, &m->arena, &p);
+
+    if (r < 0 || !((Onnx__ModelProto *)p)->graph)
+        return not_a_model(cx, m->file, r);
+    *out = p;
+    return 0;
+}
+
+static int set_place(struct cx *cx, struct model *m, const char *dir, const struct load_opts *o)
+{
+    m->path = arena_strdup(&m->arena, m->file->path);
+    if (o->external_dir)
+        dir = o->external_dir;
+    m->dir = dir ? arena_strdup(&m->arena, dir) : NULL;
+    m->allow_links = o->allow_links;
+    return !m->path || (dir && !m->dir) ? err_nomem(cx) : 0;
+}
+
+static int fill_model(struct cx *cx, struct model *m, const char *dir, const struct load_opts *o)
+{
+    struct import_notes notes = {0};
+    Onnx__ModelProto *p = NULL;
+    int r = set_place(cx, m, dir, o);
+
+    if (!r)
+        r = decode_model(cx, m, &p);
+    if (r < 0)
+        return r;
+    r = import_model(cx, m, p, &notes);
+    if (r == E_NOMEM && m->arena.used > m->arena.limit / 4)
+        err_set(cx, E_PARSE, "the model needs more than %zu bytes of memory for a file of %llu bytes",
+                m->arena.limit, (unsigned long long)m->file->size);
+    if (r < 0)
+        return err_frame(cx, "%s+0x%llx", m->file->path, (unsigned long long)notes.at);
+    if (o->no_external_check || !notes.nexternal)
+        return 0;
+    r = external_check(cx, m, notes.external, notes.nexternal);
+    return r < 0 ? err_frame(cx, "%s", m->file->path) : 0;
+}
+
+int model_load_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
+                    struct model **out)
+{
+    static const struct load_opts defaults;
+    struct arena_mark mark = arena_mark(&cx->scratch);
+    struct model *m = model_new();
+    int r;
+
+    *out = NULL;
+    if (!m)
+        return err_nomem(cx);
+    m->file = file_ref(f);
+    m->arena.limit = budget(f->size);
+    r = fill_model(cx, m, dir, o ? o : &defaults);
+    m->arena.limit = 0;
+    arena_release(&cx->scratch, mark);
+    if (r < 0)
+        model_free(m);
+    else
+        *out = m;
+    return r;
+}
+
+int model_load(struct cx *cx, const char *path, const struct load_opts *o, struct model **out)
+{
+    bool std_in = !strcmp(path, "-");
+    struct arena_mark mark = arena_mark(&cx->scratch);
+    const char *dir = std_in ? NULL : folder(&cx->scratch, path);
+    struct file *f;
+    int r;
+
+    *out = NULL;
+    if (!std_in && !dir)
+        return err_nomem(cx);
+    r = std_in ? file_slurp_fd(cx, STDIN_FILENO, "standard input", &f) : file_open(cx, path, &f);
+    if (r < 0)
+        return r;
+    r = model_load_file(cx, f, dir, o, out);
+    file_unref(f);
+    arena_release(&cx->scratch, mark);
+    return r;
+}

@@ -1,0 +1,16 @@
+/* Stored bytes of a tensor -> values in memory, for every field that can hold them. */
+#ifndef OT_IO_PAYLOAD_H
+#define OT_IO_PAYLOAD_H
+
+#include "base/dtype.h"
+#include "base/err.h"
+#include "io/decode.h"
+
+/* n elements of type dt (no strings) into mem, in in-memory layout. E_DATA when the field cannot hold the
+ * type or the number of stored values is not n. */
+int payload_decode(struct cx *cx, const struct pb_payload *pl, enum dtype dt, int64_t n, void *mem);
+/* The field of TensorProto, other than raw_data, that holds dt; 0: none. */
+int payload_field(enum dtype dt);
+const char *payload_field_name(int field);
+
+#endif
