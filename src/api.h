@@ -6,6 +6,7 @@
 #include "base/tensor.h"
 #include "ir/ir.h"
 #include "onnxtool.h"
+#include "session/samples.h"
 #include "session/session.h"
 
 struct ot_ctx {
@@ -22,14 +23,8 @@ struct ot_model {
     size_t nin, nout;
 };
 
-struct named_tensor {
-    char *name;
-    struct tensor t;
-};
-
 struct ot_values {
-    struct named_tensor *v;
-    size_t n, cap;
+    struct named_list l;
 };
 
 static inline struct tensor *unwrap(const ot_tensor *t)
@@ -44,7 +39,5 @@ static inline ot_tensor *wrap(const struct tensor *t)
 
 /* Ends a public call: formats the error, releases the scratch arena, passes rc on. */
 int api_end(ot_ctx *c, int rc);
-/* Adds t under name, taking over its references. */
-int values_take(struct cx *cx, ot_values *v, const char *name, struct tensor *t);
 
 #endif

@@ -1,8 +1,8 @@
-/* The public interface: lists of named tensors. */
-#include "api.h"
-
+/* The public interface: lists of named tensors, in memory and in files. */
 #include <stdlib.h>
 #include <string.h>
+
+#include "api.h"
 
 int ot_values_new(ot_ctx *c, ot_values **out)
 {
@@ -14,66 +14,29 @@ void ot_values_free(ot_values *v)
 {
     if (!v)
         return;
-    for (size_t i = 0; i < v->n; i++) {
-        free(v->v[i].name);
-        tensor_drop(&v->v[i].t);
-    }
-    free(v->v);
+    named_free(&v->l);
     free(v);
 }
 
 size_t ot_values_count(const ot_values *v)
 {
-    return v->n;
+    return v->l.n;
 }
 
 const char *ot_values_name(const ot_values *v, size_t i)
 {
-    return i < v->n ? v->v[i].name : NULL;
+    return i < v->l.n ? v->l.v[i].name : NULL;
 }
 
 const ot_tensor *ot_values_tensor(const ot_values *v, size_t i)
 {
-    return i < v->n ? wrap(&v->v[i].t) : NULL;
-}
-
-static struct named_tensor *find(const ot_values *v, const char *name)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (strcmp(v->v[i].name, name) == 0)
-            return &v->v[i];
-    return NULL;
+    return i < v->l.n ? wrap(&v->l.v[i].t) : NULL;
 }
 
 const ot_tensor *ot_values_find(const ot_values *v, const char *name)
 {
-    const struct named_tensor *t = find(v, name);
-    return t ? wrap(&t->t) : NULL;
-}
-
-int values_take(struct cx *cx, ot_values *v, const char *name, struct tensor *t)
-{
-    struct named_tensor *old = find(v, name);
-    if (old) {
-        tensor_drop(&old->t);
-        old->t = *t;
-        return OK;
-    }
-    if (v->n == v->cap) {
-        size_t cap = v->cap ? v->cap * 2 : 16;
-        struct named_tensor *p = mem_realloc(v->v, cap * sizeof *p);
-        if (!p)
-            return err_nomem(cx);
-        v->v = p;
-        v->cap = cap;
-    }
-    size_t n = strlen(name) + 1;
-    char *copy = mem_alloc(n);
-    if (!copy)
-        return err_nomem(cx);
-    memcpy(copy, name, n);
-    v->v[v->n++] = (struct named_tensor){copy, *t};
-    return OK;
+    const struct tensor *t = named_find(&v->l, name);
+    return t ? wrap(t) : NULL;
 }
 
 int ot_values_add(ot_ctx *c, ot_values *v, const char *name, const ot_tensor *t)
@@ -81,7 +44,35 @@ int ot_values_add(ot_ctx *c, ot_values *v, const char *name, const ot_tensor *t)
     struct tensor copy;
     memset(&copy, 0, sizeof copy);
     int rc = tensor_copy(&c->cx, &copy, unwrap(t));
-    if (!rc && (rc = values_take(&c->cx, v, name, &copy)) != 0)
-        tensor_drop(&copy);
+    return api_end(c, rc ? rc : named_take(&c->cx, &v->l, name, &copy));
+}
+
+int ot_values_read(ot_ctx *c, const ot_model *m, const char *path, bool outputs, ot_values **out)
+{
+    ot_values *v = mem_zalloc(sizeof *v);
+    int rc = v ? sample_read_set(&c->cx, m->m, path, outputs, &v->l) : err_nomem(&c->cx);
+    if (rc)
+        ot_values_free(v);
+    else
+        *out = v;
     return api_end(c, rc);
+}
+
+int ot_tensor_read(ot_ctx *c, const ot_model *m, const char *name, const char *path, ot_tensor **out)
+{
+    const struct value *v = m && name ? model_io(m->m, name, false) : NULL;
+    if (!v && m && name)
+        v = model_io(m->m, name, true);
+    struct tensor *t = mem_zalloc(sizeof *t);
+    int rc = t ? sample_read_file(&c->cx, path, v ? v->declared : NULL, t, NULL) : err_nomem(&c->cx);
+    if (rc)
+        free(t);
+    else
+        *out = wrap(t);
+    return api_end(c, rc);
+}
+
+int ot_values_write(ot_ctx *c, const ot_values *v, const char *path)
+{
+    return api_end(c, sample_write(&c->cx, path, &v->l));
 }
