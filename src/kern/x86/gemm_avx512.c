@@ -1,0 +1,254 @@
+/* The float tile for AVX-512: up to 14 rows by two vectors, all sums in registers (28, plus two for B and one
+ * for A). Every height has its own code, so that short panels cost no more than their rows. */
+#include <immintrin.h>
+
+#include "kern/kern.h"
+
+enum { MR = 14, NR = 32, LANES = 16 };
+
+/* Lanes of vector v that lie within n columns. */
+static inline __mmask16 lanes(int n, int v)
+{
+    int left = n - v * LANES;
+    return left >= LANES ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
+}
+
+static inline __m512 act(const struct gemm_epi *e, __m512 v)
+{
+    /* max and min return their second operand when one is NaN. */
+    switch (e->act) {
+    case ACT_NONE:
+        break;
+    case ACT_RELU:
+        return _mm512_max_ps(_mm512_setzero_ps(), v);
+    case ACT_CLIP:
+        v = _mm512_max_ps(_mm512_set1_ps(e->lo), v);
+        return _mm512_min_ps(_mm512_set1_ps(e->hi), v);
+    case ACT_LEAKY:
+        return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_LT_OQ), v,
+                                  _mm512_set1_ps(e->lo));
+    }
+    return v;
+}
+
+static inline __m512 finish(const struct gemm_epi *e, __m512 s, int i, int j, __mmask16 k)
+{
+    __m512 beta = _mm512_set1_ps(e->beta);
+    __m512 v = _mm512_mul_ps(_mm512_set1_ps(e->alpha), s);
+    if (e->bias_m)
+        v = _mm512_add_ps(v, _mm512_mul_ps(beta, _mm512_set1_ps(e->bias_m[i])));
+    if (e->bias_n)
+        v = _mm512_add_ps(v, _mm512_mul_ps(beta, _mm512_maskz_loadu_ps(k, e->bias_n + j)));
+    if (e->res)
+        v = _mm512_add_ps(v, _mm512_mul_ps(beta, _mm512_maskz_loadu_ps(k, e->res + i * e->ldres + j)));
+    return act(e, v);
+}
+
+/* Stores through a copy in memory: the epilogue is not worth a copy of its code for every height. */
+static __attribute__((noinline)) void store_finished(const struct gemm_tile *t, const __m512 *acc, int vecs)
+{
+    for (int i = 0; i < t->m; i++)
+        for (int v = 0; v < vecs; v++) {
+            __mmask16 k = lanes(t->n, v);
+            _mm512_mask_storeu_ps(t->c + i * t->ldc + v * LANES, k,
+                                  finish(t->e, acc[i * vecs + v], i, v * LANES, k));
+        }
+}
+
+static inline __attribute__((always_inline)) void tile(const struct gemm_tile *t, const int m, const int vecs)
+{
+    __m512 acc[MR][2];
+    const float *a = t->a, *b = t->b;
+
+#pragma GCC unroll 14
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            acc[i][v] = t->load ? _mm512_maskz_loadu_ps(lanes(t->n, v), t->c + i * t->ldc + v * LANES)
+                                : _mm512_setzero_ps();
+    for (int64_t k = t->k; k > 0; k--) {
+        __m512 bv[2];
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            bv[v] = _mm512_loadu_ps(b + v * LANES);
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++) {
+            __m512 f = _mm512_set1_ps(a[i]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vecs; v++)
+                acc[i][v] = _mm512_fmadd_ps(f, bv[v], acc[i][v]);
+        }
+        a += t->as;
+        b += NR;
+    }
+    if (t->e) {
+        __m512 done[MR * 2];
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vecs; v++)
+                done[i * vecs + v] = acc[i][v];
+        store_finished(t, done, vecs);
+        return;
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            _mm512_mask_storeu_ps(t->c + i * t->ldc + v * LANES, lanes(t->n, v), acc[i][v]);
+}
+
+static void tile_1x16(const struct gemm_tile *t)
+{
+    tile(t, 1, 1);
+}
+
+static void tile_2x16(const struct gemm_tile *t)
+{
+    tile(t, 2, 1);
+}
+
+static void tile_3x16(const struct gemm_tile *t)
+{
+    tile(t, 3, 1);
+}
+
+static void tile_4x16(const struct gemm_tile *t)
+{
+    tile(t, 4, 1);
+}
+
+static void tile_5x16(const struct gemm_tile *t)
+{
+    tile(t, 5, 1);
+}
+
+static void tile_6x16(const struct gemm_tile *t)
+{
+    tile(t, 6, 1);
+}
+
+static void tile_7x16(const struct gemm_tile *t)
+{
+    tile(t, 7, 1);
+}
+
+static void tile_8x16(const struct gemm_tile *t)
+{
+    tile(t, 8, 1);
+}
+
+static void tile_9x16(const struct gemm_tile *t)
+{
+    tile(t, 9, 1);
+}
+
+static void tile_10x16(const struct gemm_tile *t)
+{
+    tile(t, 10, 1);
+}
+
+static void tile_11x16(const struct gemm_tile *t)
+{
+    tile(t, 11, 1);
+}
+
+static void tile_12x16(const struct gemm_tile *t)
+{
+    tile(t, 12, 1);
+}
+
+static void tile_13x16(const struct gemm_tile *t)
+{
+    tile(t, 13, 1);
+}
+
+static void tile_14x16(const struct gemm_tile *t)
+{
+    tile(t, 14, 1);
+}
+
+static void tile_1x32(const struct gemm_tile *t)
+{
+    tile(t, 1, 2);
+}
+
+static void tile_2x32(const struct gemm_tile *t)
+{
+    tile(t, 2, 2);
+}
+
+static void tile_3x32(const struct gemm_tile *t)
+{
+    tile(t, 3, 2);
+}
+
+static void tile_4x32(const struct gemm_tile *t)
+{
+    tile(t, 4, 2);
+}
+
+static void tile_5x32(const struct gemm_tile *t)
+{
+    tile(t, 5, 2);
+}
+
+static void tile_6x32(const struct gemm_tile *t)
+{
+    tile(t, 6, 2);
+}
+
+static void tile_7x32(const struct gemm_tile *t)
+{
+    tile(t, 7, 2);
+}
+
+static void tile_8x32(const struct gemm_tile *t)
+{
+    tile(t, 8, 2);
+}
+
+static void tile_9x32(const struct gemm_tile *t)
+{
+    tile(t, 9, 2);
+}
+
+static void tile_10x32(const struct gemm_tile *t)
+{
+    tile(t, 10, 2);
+}
+
+static void tile_11x32(const struct gemm_tile *t)
+{
+    tile(t, 11, 2);
+}
+
+static void tile_12x32(const struct gemm_tile *t)
+{
+    tile(t, 12, 2);
+}
+
+static void tile_13x32(const struct gemm_tile *t)
+{
+    tile(t, 13, 2);
+}
+
+static void tile_14x32(const struct gemm_tile *t)
+{
+    tile(t, 14, 2);
+}
+
+/* By height and number of vectors. */
+static void (*const by_size[2][MR])(const struct gemm_tile *) = {
+    {tile_1x16, tile_2x16, tile_3x16, tile_4x16, tile_5x16, tile_6x16, tile_7x16, tile_8x16, tile_9x16,
+     tile_10x16, tile_11x16, tile_12x16, tile_13x16, tile_14x16},
+    {tile_1x32, tile_2x32, tile_3x32, tile_4x32, tile_5x32, tile_6x32, tile_7x32, tile_8x32, tile_9x32,
+     tile_10x32, tile_11x32, tile_12x32, tile_13x32, tile_14x32},
+};
+
+static void run(const struct gemm_tile *t)
+{
+    by_size[t->n > LANES][t->m - 1](t);
+}
+
+const struct gemm_f32_tile k_f32_gemm_14x32_avx512 = {MR, NR, 512, run};
