@@ -72,6 +72,9 @@ const struct op *const *op_all(size_t *n);
 int ops_resolve(struct cx *cx, struct model *m);
 /* The same for one node (a pass made it). */
 int op_resolve(struct cx *cx, struct node *n);
+/* E_MODEL unless the node's counts of inputs and outputs are what its schema row allows, and no required
+ * input is left out. Called before parse: operators rely on it. */
+int op_check_inputs(struct cx *cx, const struct node *n);
 
 /* ---- attribute readers for parse: each E_ATTR when the attribute has another type ---- */
 /* Values stay as they are when the attribute is absent: set defaults first. Return 1 present, 0 absent,
