@@ -1,0 +1,803 @@
+/* Matrix products: MatMul, Gemm, MatMulInteger, QLinearMatMul.
+ *
+ * Floats of at most 32 bits run on packed panels; a constant operand is packed once, when the session binds.
+ * The other types, and the reference, take kern/'s plain products. */
+#include "ops/wide.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- shapes of numpy's matmul ---- */
+
+static int infer_batch(struct infer_ctx *ic, int a, int ra, int b, int rb, struct dim *d, int *rank)
+{
+    int na = ra > 2 ? ra - 2 : 0, nb = rb > 2 ? rb - 2 : 0, n = na > nb ? na : nb;
+    for (int i = 0; i < n; i++) {
+        int ia = i - (n - na), ib = i - (n - nb);
+        struct dim da = ia >= 0 ? ic_dim(ic, a, ia) : dim_const(1);
+        struct dim db = ib >= 0 ? ic_dim(ic, b, ib) : dim_const(1);
+        int r = ic_broadcast_dim(ic, da, db, &d[i]);
+        if (r)
+            return r;
+    }
+    *rank = n;
+    return 0;
+}
+
+/* Inputs a and b into output 0 of type dt. */
+static int infer_matmul(struct infer_ctx *ic, int a, int b, enum dtype dt)
+{
+    struct dim d[TENSOR_MAX_RANK];
+    int ra = ic_rank(ic, a), rb = ic_rank(ic, b), rank = 0;
+    int r = ic_need_rank(ic, a, 1, TENSOR_MAX_RANK);
+    if (!r)
+        r = ic_need_rank(ic, b, 1, TENSOR_MAX_RANK);
+    if (r)
+        return r;
+    if (ra < 0 || rb < 0)
+        return ic_out(ic, 0, dt, -1, NULL);
+    r = ic_unify(ic, ic_dim(ic, a, ra - 1), ic_dim(ic, b, rb > 1 ? rb - 2 : 0), "inner dimension");
+    if (!r)
+        r = infer_batch(ic, a, ra, b, rb, d, &rank);
+    if (r)
+        return r;
+    if (ra > 1)
+        d[rank++] = ic_dim(ic, a, ra - 2);
+    if (rb > 1)
+        d[rank++] = ic_dim(ic, b, rb - 1);
+    return ic_out(ic, 0, dt, rank, d);
+}
+
+/* An output element is a sum over the inner dimension: the last one of input a. */
+static int matmul_macs(struct infer_ctx *ic, int a, struct op_cost *out)
+{
+    const struct type *y = ic->out[0];
+    *out = (struct op_cost){dim_unknown(), dim_const(0)};
+    if (y && y->rank >= 0 && ic_rank(ic, a) >= 1)
+        out->macs =
+            dim_mul(ic->syms, dims_prod_expr(ic, y->dims, 0, y->rank), ic_dim(ic, a, ic_rank(ic, a) - 1));
+    return 0;
+}
+
+/* One product a batch: matrix i of A and B is number a_at[i], b_at[i] of its operand. */
+struct batches {
+    int64_t m, n, k, count;
+    int64_t *a_at, *b_at;
+};
+
+struct extents {
+    int rank;
+    int64_t dims[TENSOR_MAX_RANK];
+};
+
+static void extents_of(const struct tensor *t, struct extents *e)
+{
+    e->rank = t->rank;
+    memcpy(e->dims, t->dims, sizeof(e->dims));
+}
+
+static int no_fit(struct cx *cx)
+{
+    return err_set(cx, E_SHAPE, "the shapes of the operands do not fit each other");
+}
+
+/* Which matrix of an operand serves each batch of the broadcast dims. */
+static void matrix_numbers(const struct extents *e, int rank, const int64_t *dims, int64_t count, int64_t *at)
+{
+    int own = e->rank > 2 ? e->rank - 2 : 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t rest = i, step = 1;
+        at[i] = 0;
+        for (int k = rank - 1; k >= rank - own; k--) {
+            int64_t c = rest % dims[k], ext = e->dims[k - (rank - own)];
+            rest /= dims[k];
+            at[i] += ext == 1 ? 0 : c * step;
+            step *= ext;
+        }
+    }
+}
+
+/* A product with one right matrix is one tall product; count is then 1. */
+static int make_batches(struct exec_ctx *ec, const struct extents *a, const struct extents *b,
+                        const struct tensor *y, bool may_merge, struct batches *s)
+{
+    int64_t dims[TENSOR_MAX_RANK];
+    int na = a->rank > 2 ? a->rank - 2 : 0, nb = b->rank > 2 ? b->rank - 2 : 0;
+    if (a->rank < 1 || b->rank < 1)
+        return no_fit(ec->cx);
+    s->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
+    s->k = a->dims[a->rank - 1];
+    s->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
+    if (s->k != b->dims[b->rank > 1 ? b->rank - 2 : 0] || bcast_dims(na, a->dims, nb, b->dims, dims))
+        return no_fit(ec->cx);
+    int rank = na > nb ? na : nb;
+    s->count = dims_prod(dims, 0, rank);
+    if (s->count * s->m * s->n != tensor_count(y))
+        return no_fit(ec->cx);
+    if (may_merge && dims_prod(b->dims, 0, nb) == 1) {
+        s->m *= s->count;
+        s->count = 1;
+    }
+    s->a_at = ec_scratch(ec, ((size_t)s->count * 2 + 1) * sizeof(int64_t));
+    if (!s->a_at)
+        return ec->cx->err.code;
+    s->b_at = s->a_at + s->count;
+    if (s->count == 1) {
+        s->a_at[0] = s->b_at[0] = 0;
+        return 0;
+    }
+    matrix_numbers(a, rank, dims, s->count, s->a_at);
+    matrix_numbers(b, rank, dims, s->count, s->b_at);
+    return 0;
+}
+
+/* ---- plain products ---- */
+
+static bool has_plain(const struct kern *k, enum dtype dt)
+{
+    return k->gemm.ref[dt] || ((dt == DT_FLOAT16 || dt == DT_BFLOAT16) && k->gemm.ref[DT_FLOAT]);
+}
+
+/* Data of an operand in the type that products are taken in: its own, or float for 16-bit floats. */
+static int plain_in(struct exec_ctx *ec, int i, bool wide, const void **p)
+{
+    const float *f = NULL;
+    int r = wide ? wide_f32(ec, i, &f) : 0;
+    *p = wide ? (const void *)f : ec_has(ec, i) ? ec->in[i]->data : NULL;
+    return r;
+}
+
+static int matmul_ref(struct exec_ctx *ec, const void *params)
+{
+    (void)params;
+    struct batches s;
+    struct extents a, b;
+    if (!ec_has(ec, 0) || !ec_has(ec, 1) || ec->in[0]->dt != ec->in[1]->dt ||
+        !has_plain(ec->kern, ec->in[0]->dt))
+        return ec_unsupported(ec, 0);
+    if (!ec_has_out(ec, 0))
+        return 0;
+    extents_of(ec->in[0], &a);
+    extents_of(ec->in[1], &b);
+    int r = make_batches(ec, &a, &b, ec->out[0], true, &s);
+    bool wide = ec->in[0]->dt != DT_FLOAT && wide_fits_f32(ec->in[0]->dt);
+    enum dtype dt = wide ? DT_FLOAT : ec->in[0]->dt;
+    const void *pa, *pb;
+    float *out = NULL;
+    if (!r)
+        r = plain_in(ec, 0, wide, &pa);
+    if (!r)
+        r = plain_in(ec, 1, wide, &pb);
+    if (!r && wide)
+        r = wide_out_f32(ec, 0, &out);
+    size_t size = dtype_size(dt);
+    char *pc = wide ? (char *)out : ec->out[0]->data;
+    for (int64_t i = 0; !r && i < s.count; i++) {
+        struct gemm_ref g = {.m = s.m,
+                             .n = s.n,
+                             .k = s.k,
+                             .a_rs = s.k,
+                             .a_cs = 1,
+                             .b_rs = s.n,
+                             .b_cs = 1,
+                             .ldc = s.n,
+                             .alpha = 1};
+        g.a = (const char *)pa + (size_t)(s.a_at[i] * s.m * s.k) * size;
+        g.b = (const char *)pb + (size_t)(s.b_at[i] * s.k * s.n) * size;
+        g.c = pc + (size_t)(i * s.m * s.n) * size;
+        gemm_ref_run(ec->kern, dt, &g, ec->pool);
+    }
+    if (!r)
+        wide_done_f32(ec, 0, out);
+    return r;
+}
+
+/* ---- packed float products ---- */
+
+/* An operand that was packed at bind: `step` bytes a matrix. */
+struct packed {
+    const char *p; /* NULL: not */
+    size_t step;
+    struct extents shape;
+};
+
+/* Packs every matrix of the constant input i (0: left, 1: right operand), read with row and column strides
+ * that trans exchanges. Leaves *out alone when it is not constant. */
+static int pack_const(struct bind_ctx *bc, int i, bool trans, struct packed *out, struct step *step)
+{
+    const float *v;
+    if (!bc_is_const(bc, i))
+        return 0;
+    const struct tensor *t = bc_const(bc, i);
+    if (!t)
+        return bc->cx->err.code;
+    int64_t count = tensor_count(t);
+    if (t->rank < 2 || !count)
+        return 0;
+    int64_t rows = t->dims[t->rank - 2], cols = t->dims[t->rank - 1], nmat = count / (rows * cols);
+    int64_t rs = trans ? 1 : cols, cs = trans ? cols : 1;
+    int64_t r0 = trans ? cols : rows, c0 = trans ? rows : cols;
+    size_t bytes;
+    bool ok = i == 0 ? gemm_f32_pack_a_size(bc->kern, r0, c0, &bytes)
+                     : gemm_f32_pack_b_size(bc->kern, r0, c0, &bytes);
+    bytes = (bytes + 63) & ~(size_t)63;
+    if (!ok || bytes > SIZE_MAX / 2 / (size_t)nmat)
+        return err_set(bc->cx, E_LIMIT, "the matrix is too large to pack");
+    int r = wide_const_f32(bc, i, &v);
+    if (r || !v)
+        return r;
+    char *p = bc_alloc(bc, bytes * (size_t)nmat);
+    if (!p)
+        return bc->cx->err.code;
+    for (int64_t k = 0; k < nmat; k++) {
+        if (i == 0)
+            gemm_f32_pack_a(bc->kern, r0, c0, v + k * rows * cols, rs, cs, p + (size_t)k * bytes);
+        else
+            gemm_f32_pack_b(bc->kern, r0, c0, v + k * rows * cols, rs, cs, p + (size_t)k * bytes);
+    }
+    extents_of(t, &out->shape);
+    out->p = p;
+    out->step = bytes;
+    step->consumed |= 1u << i;
+    return 0;
+}
+
+struct matmul_step {
+    struct packed a, b;
+};
+
+struct mm_job {
+    struct exec_ctx *ec;
+    const struct batches *s;
+    const struct matmul_step *st;
+    const float *a, *b;
+    float *c;
+    char *scratch;
+    size_t scratch_bytes; /* a thread */
+    struct pool *pool;    /* inside one product */
+};
+
+static void fill_gemm(const struct mm_job *j, int64_t i, struct gemm_f32 *g)
+{
+    const struct batches *s = j->s;
+    *g = (struct gemm_f32){
+        .m = s->m, .n = s->n, .k = s->k, .a_rs = s->k, .a_cs = 1, .b_rs = s->n, .b_cs = 1, .ldc = s->n};
+    gemm_epi_init(&g->epi);
+    if (j->st->a.p)
+        g->a_packed = j->st->a.p + (size_t)s->a_at[i] * j->st->a.step;
+    else
+        g->a = j->a + s->a_at[i] * s->m * s->k;
+    if (j->st->b.p)
+        g->b_packed = j->st->b.p + (size_t)s->b_at[i] * j->st->b.step;
+    else
+        g->b = j->b + s->b_at[i] * s->k * s->n;
+    g->c = j->c + i * s->m * s->n;
+}
+
+static void mm_range(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const struct mm_job *j = arg;
+    struct gemm_f32 g;
+    for (int64_t i = begin; i < end; i++) {
+        fill_gemm(j, i, &g);
+        gemm_f32(j->ec->kern, &g, j->pool, j->scratch + (size_t)thread * j->scratch_bytes);
+    }
+}
+
+/* Many small products are handed out whole; few or large ones are split inside. */
+static int run_batches(struct mm_job *j)
+{
+    struct exec_ctx *ec = j->ec;
+    const struct batches *s = j->s;
+    int threads = ec->pool ? pool_size(ec->pool) : 1;
+    bool outer = threads > 1 && (s->count >= 4 * threads || (s->count >= threads && s->m * s->n < 65536));
+    struct gemm_f32 g;
+    fill_gemm(j, 0, &g);
+    if (!gemm_f32_scratch(ec->kern, &g, outer ? 1 : threads, &j->scratch_bytes) ||
+        j->scratch_bytes > SIZE_MAX / 256)
+        return err_set(ec->cx, E_LIMIT, "the product is too large");
+    j->scratch_bytes = (j->scratch_bytes + 63) & ~(size_t)63;
+    j->scratch = ec_scratch(ec, j->scratch_bytes * (outer ? (size_t)threads : 1));
+    if (!j->scratch)
+        return ec->cx->err.code;
+    j->pool = outer ? NULL : ec->pool;
+    if (outer)
+        par_for(ec->pool, s->count, 1, mm_range, j);
+    else
+        mm_range(j, 0, s->count, 0);
+    return 0;
+}
+
+static int matmul_run(struct exec_ctx *ec, const void *state)
+{
+    const struct matmul_step *st = state;
+    struct extents a = st->a.shape, b = st->b.shape;
+    struct batches s;
+    if (!ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
+        return 0;
+    if (!st->a.p)
+        extents_of(ec->in[0], &a);
+    if (!st->b.p)
+        extents_of(ec->in[1], &b);
+    int r = make_batches(ec, &a, &b, ec->out[0], !st->a.p, &s);
+    struct mm_job j = {.ec = ec, .s = &s, .st = st};
+    if (!r && !st->a.p)
+        r = wide_f32(ec, 0, &j.a);
+    if (!r && !st->b.p)
+        r = wide_f32(ec, 1, &j.b);
+    if (!r)
+        r = wide_out_f32(ec, 0, &j.c);
+    if (!r)
+        r = run_batches(&j);
+    if (!r)
+        wide_done_f32(ec, 0, j.c);
+    return r;
+}
+
+static int matmul_bind(struct bind_ctx *bc, const void *params, struct step *step)
+{
+    (void)params;
+    if (!wide_fits_f32(bc_dtype(bc, 0)) || bc_dtype(bc, 0) != bc_dtype(bc, 1))
+        return 0;
+    struct matmul_step *st = arena_zalloc(bc->arena, sizeof(*st));
+    if (!st)
+        return err_nomem(bc->cx);
+    int r = pack_const(bc, 1, false, &st->b, step);
+    if (!r && !st->b.p)
+        r = pack_const(bc, 0, false, &st->a, step);
+    if (r)
+        return r;
+    step->kernel = st->b.p || st->a.p ? "gemm, packed weights" : "gemm";
+    step->may_inplace = 0;
+    step->state = st;
+    step->run = matmul_run;
+    return 0;
+}
+
+static int matmul_infer(struct infer_ctx *ic, const void *params)
+{
+    (void)params;
+    return infer_matmul(ic, 0, 1, ic_dtype(ic, 0));
+}
+
+static int matmul_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
+{
+    int r = ic->out[0] ? 0 : matmul_infer(ic, params);
+    return r ? r : matmul_macs(ic, 0, out);
+}
+
+const struct op op_MatMul = {
+    .domain = "",
+    .name = "MatMul",
+    .tol = TOL_ROUND,
+    .infer = matmul_infer,
+    .ref = matmul_ref,
+    .bind = matmul_bind,
+    .cost = matmul_cost,
+};
+
+/* ---- Gemm ---- */
+
+struct gemm_attrs {
+    float alpha, beta;
+    bool ta, tb;
+};
+
+static int gemm_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    (void)arena, (void)version;
+    struct gemm_attrs *g = params;
+    int64_t ta = 0, tb = 0;
+    g->alpha = g->beta = 1;
+    int r = attr_float(cx, n, "alpha", &g->alpha);
+    if (r >= 0)
+        r = attr_float(cx, n, "beta", &g->beta);
+    if (r >= 0)
+        r = attr_int(cx, n, "transA", &ta);
+    if (r >= 0)
+        r = attr_int(cx, n, "transB", &tb);
+    g->ta = ta != 0;
+    g->tb = tb != 0;
+    return r < 0 ? r : 0;
+}
+
+static int gemm_infer(struct infer_ctx *ic, const void *params)
+{
+    const struct gemm_attrs *g = params;
+    int r = ic_need_rank(ic, 0, 2, 2);
+    if (!r)
+        r = ic_need_rank(ic, 1, 2, 2);
+    if (!r && ic_has(ic, 2))
+        r = ic_need_rank(ic, 2, 0, 2);
+    if (r)
+        return r;
+    bool ka = ic_rank(ic, 0) == 2, kb = ic_rank(ic, 1) == 2;
+    struct dim d[2] = {ka ? ic_dim(ic, 0, g->ta ? 1 : 0) : dim_unknown(),
+                       kb ? ic_dim(ic, 1, g->tb ? 0 : 1) : dim_unknown()};
+    if (ka && kb)
+        r = ic_unify(ic, ic_dim(ic, 0, g->ta ? 0 : 1), ic_dim(ic, 1, g->tb ? 1 : 0), "inner dimension");
+    int rc = ic_has(ic, 2) ? ic_rank(ic, 2) : -1;
+    for (int i = 0; !r && i < rc; i++) {
+        struct dim c = ic_dim(ic, 2, i), y = d[2 - rc + i];
+        if (c.kind == DIM_CONST && c.v != 1 && y.kind == DIM_CONST && y.v != c.v)
+            return ic_err(ic, E_SHAPE, "C has extent %lld where the product has %lld", (long long)c.v,
+                          (long long)y.v);
+    }
+    return r ? r : ic_out(ic, 0, ic_dtype(ic, 0), 2, d);
+}
+
+static int gemm_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
+{
+    const struct gemm_attrs *g = params;
+    int r = ic->out[0] ? 0 : gemm_infer(ic, params);
+    const struct type *y = ic->out[0];
+    *out = (struct op_cost){dim_unknown(), dim_const(0)};
+    if (!r && y && y->rank == 2 && ic_rank(ic, 0) == 2)
+        out->macs =
+            dim_mul(ic->syms, dim_mul(ic->syms, y->dims[0], y->dims[1]), ic_dim(ic, 0, g->ta ? 0 : 1));
+    return r;
+}
+
+/* Sizes of one Gemm, and how C stands to the product: strides 0 where it repeats. */
+struct gemm_run {
+    int64_t m, n, k;
+    int64_t a_rs, a_cs, b_rs, b_cs;
+    bool has_c;
+    int64_t c_rs, c_cs;
+};
+
+static int gemm_sizes(struct exec_ctx *ec, const struct gemm_attrs *g, const int64_t *ad, const int64_t *bd,
+                      struct gemm_run *s)
+{
+    *s = (struct gemm_run){.m = ad[g->ta], .n = bd[!g->tb], .k = ad[!g->ta]};
+    s->a_rs = g->ta ? 1 : ad[1];
+    s->a_cs = g->ta ? ad[1] : 1;
+    s->b_rs = g->tb ? 1 : bd[1];
+    s->b_cs = g->tb ? bd[1] : 1;
+    if (bd[g->tb] != s->k || tensor_count(ec->out[0]) != s->m * s->n)
+        return no_fit(ec->cx);
+    s->has_c = ec_has(ec, 2) && g->beta != 0;
+    if (!s->has_c)
+        return 0;
+    const struct tensor *c = ec->in[2];
+    int64_t rows = c->rank > 1 ? c->dims[c->rank - 2] : 1, cols = c->rank > 0 ? c->dims[c->rank - 1] : 1;
+    if (c->rank > 2 || (rows != 1 && rows != s->m) || (cols != 1 && cols != s->n))
+        return no_fit(ec->cx);
+    s->c_rs = rows == 1 ? 0 : cols;
+    s->c_cs = cols == 1 ? 0 : 1;
+    return 0;
+}
+
+static int gemm_ref_op(struct exec_ctx *ec, const void *params)
+{
+    const struct gemm_attrs *g = params;
+    struct gemm_run s;
+    if (!ec_has(ec, 0) || !ec_has(ec, 1) || ec->in[0]->dt != ec->in[1]->dt ||
+        (ec_has(ec, 2) && ec->in[2]->dt != ec->in[0]->dt) || !has_plain(ec->kern, ec->in[0]->dt) ||
+        ec->in[0]->rank != 2 || ec->in[1]->rank != 2)
+        return ec_unsupported(ec, 0);
+    if (!ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
+        return 0;
+    int r = gemm_sizes(ec, g, ec->in[0]->dims, ec->in[1]->dims, &s);
+    if (r)
+        return r;
+    bool wide = ec->in[0]->dt != DT_FLOAT && wide_fits_f32(ec->in[0]->dt);
+    float *out = NULL;
+    struct gemm_ref p = {.m = s.m,
+                         .n = s.n,
+                         .k = s.k,
+                         .a_rs = s.a_rs,
+                         .a_cs = s.a_cs,
+                         .b_rs = s.b_rs,
+                         .b_cs = s.b_cs,
+                         .d_rs = s.c_rs,
+                         .d_cs = s.c_cs,
+                         .ldc = s.n,
+                         .alpha = (double)g->alpha,
+                         .beta = (double)g->beta};
+    r = plain_in(ec, 0, wide, &p.a);
+    if (!r)
+        r = plain_in(ec, 1, wide, &p.b);
+    if (!r && s.has_c)
+        r = plain_in(ec, 2, wide, &p.d);
+    if (!r && wide)
+        r = wide_out_f32(ec, 0, &out);
+    if (r)
+        return r;
+    p.c = wide ? (void *)out : ec->out[0]->data;
+    gemm_ref_run(ec->kern, wide ? DT_FLOAT : ec->in[0]->dt, &p, ec->pool);
+    wide_done_f32(ec, 0, out);
+    return 0;
+}
+
+struct gemm_step {
+    const struct gemm_attrs *g;
+    struct packed a, b;
+};
+
+/* C as the epilogue takes it: along rows, along columns, or a whole matrix. */
+static int set_bias(struct exec_ctx *ec, const struct gemm_run *s, struct gemm_epi *e)
+{
+    const float *c;
+    int r = s->has_c ? wide_f32(ec, 2, &c) : 0;
+    if (r || !s->has_c)
+        return r;
+    if (s->c_rs && (s->c_cs || s->n == 1)) {
+        e->res = c;
+        e->ldres = s->c_rs;
+    } else if (s->c_rs) {
+        e->bias_m = c;
+    } else if (s->c_cs || s->n == 1) {
+        e->bias_n = c;
+    } else {
+        float *fill = ec_scratch(ec, (size_t)s->n * sizeof(float));
+        if (!fill)
+            return ec->cx->err.code;
+        for (int64_t i = 0; i < s->n; i++)
+            fill[i] = c[0];
+        e->bias_n = fill;
+    }
+    return 0;
+}
+
+static int gemm_run_op(struct exec_ctx *ec, const void *state)
+{
+    const struct gemm_step *st = state;
+    struct gemm_run s;
+    if (!ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
+        return 0;
+    int r = gemm_sizes(ec, st->g, st->a.p ? st->a.shape.dims : ec->in[0]->dims,
+                       st->b.p ? st->b.shape.dims : ec->in[1]->dims, &s);
+    struct gemm_f32 g = {.m = s.m,
+                         .n = s.n,
+                         .k = s.k,
+                         .a_rs = s.a_rs,
+                         .a_cs = s.a_cs,
+                         .b_rs = s.b_rs,
+                         .b_cs = s.b_cs,
+                         .ldc = s.n,
+                         .a_packed = st->a.p,
+                         .b_packed = st->b.p};
+    gemm_epi_init(&g.epi);
+    g.epi.alpha = st->g->alpha;
+    g.epi.beta = st->g->beta;
+    if (!r && !st->a.p)
+        r = wide_f32(ec, 0, &g.a);
+    if (!r && !st->b.p)
+        r = wide_f32(ec, 1, &g.b);
+    if (!r)
+        r = set_bias(ec, &s, &g.epi);
+    if (!r)
+        r = wide_out_f32(ec, 0, &g.c);
+    if (r)
+        return r;
+    size_t bytes;
+    if (!gemm_f32_scratch(ec->kern, &g, ec->pool ? pool_size(ec->pool) : 1, &bytes))
+        return err_set(ec->cx, E_LIMIT, "the product is too large");
+    void *scratch = ec_scratch(ec, bytes);
+    if (!scratch)
+        return ec->cx->err.code;
+    gemm_f32(ec->kern, &g, ec->pool, scratch);
+    wide_done_f32(ec, 0, g.c);
+    return 0;
+}
+
+static int gemm_bind(struct bind_ctx *bc, const void *params, struct step *step)
+{
+    const struct gemm_attrs *g = params;
+    if (!wide_fits_f32(bc_dtype(bc, 0)) || bc_dtype(bc, 0) != bc_dtype(bc, 1) || bc_rank(bc, 0) != 2 ||
+        bc_rank(bc, 1) != 2)
+        return 0;
+    struct gemm_step *st = arena_zalloc(bc->arena, sizeof(*st));
+    if (!st)
+        return err_nomem(bc->cx);
+    st->g = g;
+    int r = pack_const(bc, 1, g->tb, &st->b, step);
+    if (!r && !st->b.p)
+        r = pack_const(bc, 0, g->ta, &st->a, step);
+    if (r)
+        return r;
+    step->kernel = st->b.p || st->a.p ? "gemm, packed weights" : "gemm";
+    step->may_inplace = 0;
+    step->state = st;
+    step->run = gemm_run_op;
+    return 0;
+}
+
+const struct op op_Gemm = {
+    .domain = "",
+    .name = "Gemm",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct gemm_attrs),
+    .parse = gemm_parse,
+    .infer = gemm_infer,
+    .ref = gemm_ref_op,
+    .bind = gemm_bind,
+    .cost = gemm_cost,
+};
+
+/* ---- 8-bit integers ---- */
+
+/* Zero points of an operand: input z as int32, how many a matrix takes (1 or per) and from which on. */
+struct zeros {
+    int32_t *v; /* NULL: none */
+    int64_t n, per;
+};
+
+static int load_zeros(struct exec_ctx *ec, int z, int64_t per, int64_t nmat, struct zeros *out)
+{
+    *out = (struct zeros){0};
+    if (!ec_has(ec, z))
+        return 0;
+    const struct tensor *t = ec->in[z];
+    int64_t n = tensor_count(t);
+    if (n != 1 && n != per && n != per * nmat)
+        return err_set(ec->cx, E_SHAPE, "%lld zero points for %lld rows or columns", (long long)n,
+                       (long long)per);
+    if (!dtype_is_int(t->dt))
+        return ec_unsupported(ec, z);
+    out->v = ec_scratch(ec, ((size_t)n + 1) * sizeof(int32_t));
+    if (!out->v)
+        return ec->cx->err.code;
+    for (int64_t i = 0; i < n; i++)
+        out->v[i] = (int32_t)tensor_i64(t, i);
+    out->n = n;
+    out->per = per;
+    return 0;
+}
+
+static void set_zeros(const struct zeros *z, int64_t matrix, const int32_t **v, int *step)
+{
+    *v = z->v ? z->v + (z->n > z->per ? matrix * z->per : 0) : NULL;
+    *step = z->n > 1;
+}
+
+struct i8_job {
+    const struct kern *kern;
+    const struct gemm_i8 *g;
+};
+
+static void i8_range(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const struct i8_job *j = arg;
+    j->kern->gemm.i8(j->g, begin, end);
+}
+
+static bool is_byte(const struct exec_ctx *ec, int i)
+{
+    return ec_has(ec, i) && (ec->in[i]->dt == DT_UINT8 || ec->in[i]->dt == DT_INT8);
+}
+
+/* Sums of input 0 by input b into c, which has the elements of output 0. */
+static int i8_products(struct exec_ctx *ec, int b, int az, int bz, struct batches *s, int32_t *c)
+{
+    struct extents ea, eb;
+    struct zeros za, zb;
+    if (!is_byte(ec, 0) || !is_byte(ec, b) || !ec->kern->gemm.i8)
+        return ec_unsupported(ec, is_byte(ec, 0) ? b : 0);
+    const struct tensor *ta = ec->in[0], *tb = ec->in[b];
+    extents_of(ta, &ea);
+    extents_of(tb, &eb);
+    int r = make_batches(ec, &ea, &eb, ec->out[0], false, s);
+    if (r || !tensor_count(ec->out[0]))
+        return r;
+    int na = ta->rank > 2 ? ta->rank - 2 : 0, nb = tb->rank > 2 ? tb->rank - 2 : 0;
+    r = load_zeros(ec, az, s->m, dims_prod(ta->dims, 0, na), &za);
+    if (!r)
+        r = load_zeros(ec, bz, s->n, dims_prod(tb->dims, 0, nb), &zb);
+    for (int64_t i = 0; !r && i < s->count; i++) {
+        struct gemm_i8 g = {.m = s->m,
+                            .n = s->n,
+                            .k = s->k,
+                            .a_rs = s->k,
+                            .a_cs = 1,
+                            .b_rs = s->n,
+                            .b_cs = 1,
+                            .ldc = s->n,
+                            .a_signed = ta->dt == DT_INT8,
+                            .b_signed = tb->dt == DT_INT8};
+        g.a = (const char *)ta->data + s->a_at[i] * s->m * s->k;
+        g.b = (const char *)tb->data + s->b_at[i] * s->k * s->n;
+        g.c = c + i * s->m * s->n;
+        set_zeros(&za, s->a_at[i], &g.za, &g.za_step);
+        set_zeros(&zb, s->b_at[i], &g.zb, &g.zb_step);
+        struct i8_job j = {ec->kern, &g};
+        par_for(ec->pool, s->m, grain_for(s->n * s->k), i8_range, &j);
+    }
+    return r;
+}
+
+static int matmul_integer_infer(struct infer_ctx *ic, const void *params)
+{
+    (void)params;
+    return infer_matmul(ic, 0, 1, DT_INT32);
+}
+
+static int matmul_integer_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
+{
+    int r = ic->out[0] ? 0 : matmul_integer_infer(ic, params);
+    return r ? r : matmul_macs(ic, 0, out);
+}
+
+static int matmul_integer_ref(struct exec_ctx *ec, const void *params)
+{
+    (void)params;
+    struct batches s;
+    return ec_has_out(ec, 0) ? i8_products(ec, 1, 2, 3, &s, ec->out[0]->data) : 0;
+}
+
+const struct op op_MatMulInteger = {
+    .domain = "",
+    .name = "MatMulInteger",
+    .tol = TOL_EXACT,
+    .infer = matmul_integer_infer,
+    .ref = matmul_integer_ref,
+    .cost = matmul_integer_cost,
+};
+
+/* QLinearMatMul inputs: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero. */
+static int qmatmul_infer(struct infer_ctx *ic, const void *params)
+{
+    (void)params;
+    return infer_matmul(ic, 0, 3, ic_dtype(ic, 7));
+}
+
+static int qmatmul_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
+{
+    int r = ic->out[0] ? 0 : qmatmul_infer(ic, params);
+    return r ? r : matmul_macs(ic, 0, out);
+}
+
+/* Element of a scale of 1, per, or one set of per for each matrix. */
+static double scale_at(const struct tensor *t, int64_t i, int64_t per, int64_t matrix)
+{
+    int64_t n = tensor_count(t);
+    return tensor_f64(t, n == 1 ? 0 : n == per ? i : matrix * per + i);
+}
+
+static bool scale_fits(const struct tensor *t, int64_t per, const struct tensor *of)
+{
+    int64_t n = tensor_count(t), nmat = of->rank > 2 ? dims_prod(of->dims, 0, of->rank - 2) : 1;
+    return n == 1 || n == per || n == per * nmat;
+}
+
+static int qmatmul_ref(struct exec_ctx *ec, const void *params)
+{
+    (void)params;
+    struct batches s;
+    int32_t lo, hi;
+    struct tensor *y = ec->out[0];
+    if (!ec_has_out(ec, 0) || !tensor_count(y))
+        return 0;
+    if (!quant_range(y->dt, &lo, &hi))
+        return ec_unsupported(ec, 7);
+    int32_t *acc = ec_scratch(ec, (size_t)tensor_count(y) * sizeof(int32_t));
+    if (!acc)
+        return ec->cx->err.code;
+    int r = i8_products(ec, 3, 2, 5, &s, acc);
+    if (r)
+        return r;
+    if (!scale_fits(ec->in[1], s.m, ec->in[0]) || !scale_fits(ec->in[4], s.n, ec->in[3]) ||
+        tensor_count(ec->in[6]) != 1 || tensor_count(ec->in[7]) != 1)
+        return no_fit(ec->cx);
+    const struct dtype_info *info = dtype_info(y->dt);
+    double ys = tensor_f64(ec->in[6], 0), yz = tensor_f64(ec->in[7], 0);
+    for (int64_t i = 0, n = tensor_count(y); i < n; i++) {
+        int64_t mat = i / (s.m * s.n), row = i / s.n % s.m, col = i % s.n;
+        double f =
+            scale_at(ec->in[1], row, s.m, s.a_at[mat]) * scale_at(ec->in[4], col, s.n, s.b_at[mat]) / ys;
+        double v = nearbyint((double)acc[i] * f) + yz;
+        info->store_f64((char *)y->data + (size_t)i * info->size, v > lo ? (v < hi ? v : hi) : lo);
+    }
+    return 0;
+}
+
+const struct op op_QLinearMatMul = {
+    .domain = "",
+    .name = "QLinearMatMul",
+    .tol = TOL_ROUND,
+    .infer = qmatmul_infer,
+    .ref = qmatmul_ref,
+    .cost = qmatmul_cost,
+};
