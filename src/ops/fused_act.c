@@ -1,0 +1,81 @@
+/* Activations fused into products: by the kernel's epilogue where it can, else in one more pass. */
+#include "ops/fused_act.h"
+
+#include <float.h>
+#include <string.h>
+
+/* Letters are the values of activation_params, in order; defaults where the list is short. */
+struct row {
+    const char *name;
+    enum gemm_act act;
+    enum un_op un;
+    float a, b;
+};
+
+static const struct row rows[] = {
+    {"Clip", ACT_CLIP, UN_COUNT, -FLT_MAX, FLT_MAX},
+    {"Elu", ACT_NONE, UN_ELU, 1, 0},
+    {"Gelu", ACT_NONE, UN_GELU, 0, 0},
+    {"HardSigmoid", ACT_NONE, UN_HARD_SIGMOID, 0.2f, 0.5f},
+    {"HardSwish", ACT_NONE, UN_HARD_SWISH, 0, 0},
+    {"LeakyRelu", ACT_LEAKY, UN_LEAKY_RELU, 0.01f, 0},
+    {"Mish", ACT_NONE, UN_MISH, 0, 0},
+    {"Relu", ACT_RELU, UN_RELU, 0, 0},
+    {"Sigmoid", ACT_NONE, UN_SIGMOID, 0, 0},
+    {"Softplus", ACT_NONE, UN_SOFTPLUS, 0, 0},
+    {"Swish", ACT_NONE, UN_SILU, 1, 0},
+    {"Tanh", ACT_NONE, UN_TANH, 0, 0},
+};
+
+int fused_act_parse(struct cx *cx, const struct node *n, struct fused_act *f)
+{
+    struct ostr name = {0};
+    const float *v = NULL;
+    size_t count = 0;
+    int r = attr_str(cx, n, "activation", &name);
+    if (r <= 0 || !name.n)
+        return r < 0 ? r : 0;
+    r = attr_floats(cx, n, "activation_params", &v, &count);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strlen(rows[i].name) != name.n || memcmp(rows[i].name, name.p, name.n))
+            continue;
+        float a = count > 0 ? v[0] : rows[i].a, b = count > 1 ? v[1] : rows[i].b;
+        *f = (struct fused_act){rows[i].act, a, b, rows[i].act == ACT_NONE, rows[i].un, {a, b}};
+        return 0;
+    }
+    return err_set(cx, E_ATTR, "activation '%.*s' is not known", (int)(name.n < 60 ? name.n : 60), name.p);
+}
+
+struct act_job {
+    const struct exec_ctx *ec;
+    const struct fused_act *f;
+    enum dtype dt;
+    char *y;
+};
+
+static void act_range(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const struct act_job *j = arg;
+    char *p = j->y + (size_t)begin * dtype_size(j->dt);
+    size_t n = (size_t)(end - begin);
+    if (j->f->act != ACT_CLIP) {
+        un_run(j->ec->kern, j->f->un, j->dt, p, p, n, &j->f->p);
+        return;
+    }
+    double lo = 0, hi = 0;
+    dtype_info(j->dt)->store_f64(&lo, j->f->lo);
+    dtype_info(j->dt)->store_f64(&hi, j->f->hi);
+    clip_run(j->ec->kern, j->dt, p, p, n, &lo, &hi);
+}
+
+void fused_act_run(struct exec_ctx *ec, const struct fused_act *f, bool whole, enum dtype dt, void *y,
+                   int64_t n)
+{
+    if (!f->after && !(whole && f->act != ACT_NONE))
+        return;
+    struct act_job j = {ec, f, dt, y};
+    par_for(ec->pool, n, 16384, act_range, &j);
+}
