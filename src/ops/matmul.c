@@ -162,7 +162,7 @@ static int matmul_ref(struct exec_ctx *ec, const void *params)
     int r = make_batches(ec, &a, &b, ec->out[0], true, &s);
     bool wide = ec->in[0]->dt != DT_FLOAT && wide_fits_f32(ec->in[0]->dt);
     enum dtype dt = wide ? DT_FLOAT : ec->in[0]->dt;
-    const void *pa, *pb;
+    const void *pa = NULL, *pb = NULL;
     float *out = NULL;
     if (!r)
         r = plain_in(ec, 0, wide, &pa);
