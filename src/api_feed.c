@@ -1,0 +1,54 @@
+/* The public interface: sample sets. */
+#include <stdlib.h>
+
+#include "api.h"
+#include "session/feed.h"
+
+struct ot_feed {
+    struct feed *f;
+    ot_values view; /* borrows the feed's list */
+};
+
+int ot_feed_new(ot_ctx *c, const ot_model *m, const struct ot_feed_opts *o, ot_feed **out)
+{
+    struct feed_opts fo = {0};
+    if (o)
+        fo = (struct feed_opts){o->inputs, o->fills, o->shapes,
+                                o->dims,   o->seed,  o->samples > 0 ? (size_t)o->samples : 0};
+    ot_feed *f = mem_zalloc(sizeof *f);
+    int rc = f ? feed_new(&c->cx, m->m, &fo, &f->f) : err_nomem(&c->cx);
+    if (rc)
+        free(f);
+    else
+        *out = f;
+    return api_end(c, rc);
+}
+
+void ot_feed_free(ot_feed *f)
+{
+    if (!f)
+        return;
+    feed_free(f->f);
+    free(f);
+}
+
+size_t ot_feed_count(const ot_feed *f)
+{
+    return feed_count(f->f);
+}
+
+int ot_feed_get(ot_ctx *c, ot_feed *f, size_t sample, const ot_values **out)
+{
+    struct named_list *l;
+    int rc = feed_get(&c->cx, f->f, sample, &l);
+    if (!rc) {
+        f->view.l = *l;
+        *out = &f->view;
+    }
+    return api_end(c, rc);
+}
+
+const char *ot_feed_how(const ot_feed *f, size_t i)
+{
+    return feed_how(f->f, i);
+}
