@@ -77,6 +77,8 @@ static void put_term(struct out *o, const struct term *t, bool first)
 
 static void put_dim(struct out *o, struct dim d)
 {
+    if (o->n + 1 >= o->size)
+        return;
     if (d.kind == DIM_UNKNOWN) {
         put(o, "?");
     } else if (d.kind == DIM_CONST) {

@@ -30,14 +30,16 @@ struct term {
 /* Built by shape/dim_expr.h alone. */
 struct expr {
     enum expr_op op;
-    uint32_t id; /* order of creation in its table; for a fresh symbol also its number */
+    uint32_t id; /* order of creation in its table */
     uint32_t hash;
     uint16_t depth;    /* nesting, bounded: recursion over it is safe */
     bool fresh;        /* EX_SYM: made by inference, named by no one */
     const char *name;  /* EX_SYM */
-    struct dim a, b;   /* EX_FLOOR, EX_MIN, EX_MAX */
+    struct dim a, b;   /* EX_FLOOR, EX_MIN, EX_MAX; EX_SYM: a is what it was learned to equal, or unknown */
     int nterms;        /* EX_SUM: at least two terms, or one that is no bare atom */
     struct term *term; /* sorted: higher degree first, the constant last */
+    uint32_t gen;      /* `known` is d with what was learned up to that generation of the table */
+    struct dim known;
 };
 
 static inline struct dim dim_const(int64_t v)
@@ -61,7 +63,7 @@ static inline bool dim_same(struct dim a, struct dim b)
     return a.kind == b.kind && a.kind != DIM_UNKNOWN && a.v == b.v && a.e == b.e;
 }
 
-/* Text form, e.g. "batch", "past_sequence + sequence", "floor((h - 1)/2) + 1", "224", "?"; cut when it does
+/* Text form, e.g. "batch", "past_sequence + sequence", "floor((h + 1)/2)", "224", "?"; cut when it does
  * not fit. Returns buf. */
 const char *dim_text(struct dim d, char *buf, size_t size);
 
