@@ -116,6 +116,18 @@ struct cplx128 {
 #define FROM_F64(v) fp4_from_f64(v)
 #include "scalar_tmpl.h"
 
+#define NAME        FLOAT6E2M3
+#define T           uint8_t
+#define TO_F64(x)   ((double)fp6_to_f32(FP6_E2M3, x))
+#define FROM_F64(v) fp6_from_f64(FP6_E2M3, v)
+#include "scalar_tmpl.h"
+
+#define NAME        FLOAT6E3M2
+#define T           uint8_t
+#define TO_F64(x)   ((double)fp6_to_f32(FP6_E3M2, x))
+#define FROM_F64(v) fp6_from_f64(FP6_E3M2, v)
+#include "scalar_tmpl.h"
+
 /* Rounded up, Cast's default. */
 #define NAME        FLOAT8E8M0
 #define T           uint8_t
@@ -326,10 +338,10 @@ void dtype_from_f32(enum dtype dt, const float *src, void *dst, size_t n)
 
 bool dtype_file_size(enum dtype dt, uint64_t n, uint64_t *bytes)
 {
-    uint64_t bits = infos[dt].bits, per_byte = 8 / (bits ? bits : 8);
+    uint64_t bits = infos[dt].bits;
 
-    if (per_byte > 1) {
-        *bytes = n / per_byte + (n % per_byte != 0);
+    if (bits && bits < 8) {
+        *bytes = n / 8 * bits + (n % 8 * bits + 7) / 8;
         return true;
     }
     return !__builtin_mul_overflow(n, bits / 8, bytes);
@@ -337,37 +349,48 @@ bool dtype_file_size(enum dtype dt, uint64_t n, uint64_t *bytes)
 
 void dtype_pack(enum dtype dt, const void *mem, void *file, size_t n)
 {
-    unsigned bits = infos[dt].bits, per_byte = bits && bits < 8 ? 8 / bits : 1;
+    unsigned bits = infos[dt].bits, pending = 0, npending = 0;
     const uint8_t *src = mem;
     uint8_t *dst = file;
 
-    if (per_byte == 1) {
+    if (bits == 0 || bits >= 8) {
         if (n)
             memcpy(file, mem, n * infos[dt].size);
         return;
     }
-    for (size_t i = 0; i < n; i += per_byte) {
-        unsigned byte = 0;
-        for (unsigned k = 0; k < per_byte && i + k < n; k++)
-            byte |= (src[i + k] & ((1u << bits) - 1)) << (k * bits);
-        *dst++ = (uint8_t)byte;
+    for (size_t i = 0; i < n; i++) {
+        pending |= (src[i] & ((1u << bits) - 1)) << npending;
+        npending += bits;
+        if (npending >= 8) {
+            *dst++ = (uint8_t)pending;
+            pending >>= 8;
+            npending -= 8;
+        }
     }
+    if (npending)
+        *dst = (uint8_t)pending;
 }
 
 void dtype_unpack(enum dtype dt, const void *file, void *mem, size_t n)
 {
-    unsigned bits = infos[dt].bits, per_byte = bits && bits < 8 ? 8 / bits : 1;
+    unsigned bits = infos[dt].bits, pending = 0, npending = 0;
     bool is_signed = infos[dt].cls == CLS_INT;
     const uint8_t *src = file;
     uint8_t *dst = mem;
 
-    if (per_byte == 1) {
+    if (bits == 0 || bits >= 8) {
         if (n)
             memcpy(mem, file, n * infos[dt].size);
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        unsigned v = src[i / per_byte] >> (i % per_byte * bits) & ((1u << bits) - 1);
+        if (npending < bits) {
+            pending |= (unsigned)*src++ << npending;
+            npending += 8;
+        }
+        unsigned v = pending & ((1u << bits) - 1);
         dst[i] = is_signed ? (uint8_t)sign_extend(v, (int)bits) : (uint8_t)v;
+        pending >>= bits;
+        npending -= bits;
     }
 }

@@ -12,7 +12,7 @@ enum dtype {
 #define DT(name, num, text, bits, bytes, cls) DT_##name = num,
 #include "dtype.def"
 #undef DT
-    DT_COUNT = 27
+    DT_COUNT = 29
 };
 
 enum dtype_class { CLS_NONE, CLS_FLOAT, CLS_INT, CLS_UINT, CLS_BOOL, CLS_COMPLEX, CLS_STRING };
@@ -58,7 +58,7 @@ bool dtype_is_int(int dt); /* signed or unsigned, not bool */
 void dtype_to_f32(enum dtype dt, const void *src, float *dst, size_t n);
 void dtype_from_f32(enum dtype dt, const float *src, void *dst, size_t n);
 
-/* Bits in a file: packs n elements of a 2- or 4-bit type, low bits first; and back. Other types: copied.
+/* Bits in a file: packs n elements of a 2-, 4- or 6-bit type, low bits first; and back. Other types: copied.
  * Packed size in bytes is dtype_file_size(). */
 void dtype_pack(enum dtype dt, const void *mem, void *file, size_t n);
 void dtype_unpack(enum dtype dt, const void *file, void *mem, size_t n);

@@ -16,6 +16,10 @@ struct narrow {
 static const struct narrow fmt_f16 = {10, 15, 0x7bff};
 static const struct narrow fmt_bf16 = {7, 127, 0x7f7f};
 static const struct narrow fmt_fp4 = {1, 1, 0x7};
+static const struct narrow fmt_fp6[] = {
+    [FP6_E2M3] = {3, 1, 0x1f},
+    [FP6_E3M2] = {2, 3, 0x1f},
+};
 static const struct narrow fmt_fp8[] = {
     [FP8_E4M3FN] = {3, 7, 0x7e},
     [FP8_E4M3FNUZ] = {3, 8, 0x7f},
@@ -185,24 +189,50 @@ uint8_t fp8_from_f32(enum fp8_kind k, float f, int saturate)
     return fp8_from_f64(k, f, saturate);
 }
 
+/* The formats below a byte: sign is the sign's bit, and there is neither NaN nor infinity. */
+static float small_to_f32(const struct narrow *f, uint32_t sign, uint8_t v)
+{
+    uint32_t magnitude = bits_f32(decode(f, v & (sign - 1)));
+
+    return f32_bits(v & sign ? magnitude | 0x80000000 : magnitude);
+}
+
+static uint8_t small_from_f64(const struct narrow *f, uint32_t sign, double d)
+{
+    if (isnan(d))
+        return (uint8_t)f->max;
+    uint32_t code = isinf(d) ? f->max : encode(f, d);
+    return (uint8_t)((signbit(d) ? sign : 0) | (code > f->max ? f->max : code));
+}
+
 float fp4_to_f32(uint8_t v)
 {
-    return f32_bits((uint32_t)(v & 8) << 28 | bits_f32(decode(&fmt_fp4, v & 7)));
+    return small_to_f32(&fmt_fp4, 0x8, v);
 }
 
 uint8_t fp4_from_f64(double d)
 {
-    uint8_t sign = (uint8_t)(bits_f64(d) >> 60 & 8);
-
-    if (isnan(d))
-        return (uint8_t)fmt_fp4.max;
-    uint32_t code = isinf(d) ? fmt_fp4.max : encode(&fmt_fp4, d);
-    return (uint8_t)(sign | (code > fmt_fp4.max ? fmt_fp4.max : code));
+    return small_from_f64(&fmt_fp4, 0x8, d);
 }
 
 uint8_t fp4_from_f32(float f)
 {
     return fp4_from_f64(f);
+}
+
+float fp6_to_f32(enum fp6_kind k, uint8_t v)
+{
+    return small_to_f32(&fmt_fp6[k], 0x20, v);
+}
+
+uint8_t fp6_from_f64(enum fp6_kind k, double d)
+{
+    return small_from_f64(&fmt_fp6[k], 0x20, d);
+}
+
+uint8_t fp6_from_f32(enum fp6_kind k, float f)
+{
+    return fp6_from_f64(k, f);
 }
 
 float e8m0_to_f32(uint8_t v)

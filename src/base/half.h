@@ -1,5 +1,5 @@
 /* Conversions of the narrow float types, one value at a time; formats as in IEEE 754-2008 (binary16),
- * bfloat16 (truncated binary32), OCP FP8 / the FNUZ variants, OCP MX FP4 (E2M1) and E8M0.
+ * bfloat16 (truncated binary32), OCP FP8 / the FNUZ variants, OCP MX FP4 (E2M1), FP6 and E8M0.
  * From float: round to nearest even. */
 #ifndef OT_BASE_HALF_H
 #define OT_BASE_HALF_H
@@ -22,6 +22,10 @@ uint8_t fp8_from_f64(enum fp8_kind k, double d, int saturate);
 float fp4_to_f32(uint8_t v);
 uint8_t fp4_from_f32(float f); /* saturates; NaN becomes 6 */
 uint8_t fp4_from_f64(double d);
+enum fp6_kind { FP6_E2M3, FP6_E3M2 };
+float fp6_to_f32(enum fp6_kind k, uint8_t v);
+uint8_t fp6_from_f32(enum fp6_kind k, float f); /* saturates; NaN becomes the largest value */
+uint8_t fp6_from_f64(enum fp6_kind k, double d);
 float e8m0_to_f32(uint8_t v);
 /* mode: 0 up, 1 down, 2 nearest (Cast's round_mode) */
 uint8_t e8m0_from_f32(float f, int saturate, int mode);

@@ -17,7 +17,8 @@ static const uint8_t typed_field[DT_COUNT] = {
     [DT_UINT4] = F_INT32,          [DT_UINT2] = F_INT32,      [DT_BOOL] = F_INT32,
     [DT_FLOAT16] = F_INT32,        [DT_BFLOAT16] = F_INT32,   [DT_FLOAT8E4M3FN] = F_INT32,
     [DT_FLOAT8E4M3FNUZ] = F_INT32, [DT_FLOAT8E5M2] = F_INT32, [DT_FLOAT8E5M2FNUZ] = F_INT32,
-    [DT_FLOAT4E2M1] = F_INT32,     [DT_FLOAT8E8M0] = F_INT32,
+    [DT_FLOAT4E2M1] = F_INT32,     [DT_FLOAT8E8M0] = F_INT32, [DT_FLOAT6E2M3] = F_INT32,
+    [DT_FLOAT6E3M2] = F_INT32,
 };
 
 int payload_field(enum dtype dt)
@@ -88,7 +89,7 @@ static int read_varints(struct pb_reader *r, unsigned size, int64_t n, uint8_t *
     return e;
 }
 
-/* Types below a byte: each stored number is one byte of packed elements. */
+/* Types of 2 and 4 bits: each stored number is one byte of packed elements. */
 static int read_packed_varints(struct pb_reader *r, enum dtype dt, int64_t n, void *mem)
 {
     uint64_t bytes;
@@ -118,7 +119,7 @@ static int decode_from(struct pb_reader *r, enum dtype dt, int64_t n, void *mem)
         return err_set(r->cx, E_DATA, "values of type %s are in %s", di->name, payload_field_name(field));
     if (field == F_FLOAT || field == F_DOUBLE)
         return read_fixed(r, dt, n, mem);
-    if (di->bits < 8)
+    if (di->bits == 2 || di->bits == 4)
         return read_packed_varints(r, dt, n, mem);
     e = read_varints(r, di->size, n, mem);
     if (di->cls == CLS_BOOL)

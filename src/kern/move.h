@@ -74,7 +74,7 @@ int64_t map_units(const struct map_plan *p);
 void map_run(const struct kern *k, const struct map_plan *p, size_t size, const void *in, void *out,
              const void *value, int64_t begin, int64_t end);
 
-/* ---- gather and scatter ---- */
+/* ---- gather and scatter; ranks up to 64 ---- */
 /* Reads n indices of type DT_INT32 or DT_INT64 into out, negative ones counted from limit. Returns -1, or the
  * position of the first index outside [-limit, limit). */
 int64_t index_load(enum dtype dt, const void *idx, size_t n, int64_t limit, int64_t *out);
@@ -83,8 +83,8 @@ int64_t index_load(enum dtype dt, const void *idx, size_t n, int64_t limit, int6
 void gather_slices(const struct kern *k, const void *in, void *out, size_t outer, size_t axis,
                    size_t slice_bytes, const int64_t *idx, size_t nidx);
 /* GatherElements: out and idx have idx_dims; along axis the coordinate is replaced by idx. */
-void gather_elements(size_t size, int rank, const int64_t *in_dims, int axis, const int64_t *idx,
-                     const int64_t *idx_dims, const void *in, void *out);
+void gather_elements(const struct kern *k, size_t size, int rank, const int64_t *in_dims, int axis,
+                     const int64_t *idx, const int64_t *idx_dims, const void *in, void *out);
 /* Offsets (elements of data) of ScatterElements' updates: data offset at each coordinate of idx_dims with the
  * axis coordinate replaced. off has as many entries as idx, may be the same array. */
 void elements_offsets(int rank, const int64_t *dims, int axis, const int64_t *idx, const int64_t *idx_dims,

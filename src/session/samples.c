@@ -310,6 +310,7 @@ static bool numpy_has(const struct tensor *t)
         [DT_FLOAT8E5M2] = true, [DT_FLOAT8E5M2FNUZ] = true, [DT_UINT4] = true,
         [DT_INT4] = true,       [DT_FLOAT4E2M1] = true,     [DT_FLOAT8E8M0] = true,
         [DT_UINT2] = true,      [DT_INT2] = true,           [DT_UNDEFINED] = true,
+        [DT_FLOAT6E2M3] = true, [DT_FLOAT6E3M2] = true,
     };
     return t->kind == RT_TENSOR && !lacks[t->dt];
 }

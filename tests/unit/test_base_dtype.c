@@ -177,12 +177,16 @@ static void test_bulk(void **state)
 
 static void test_pack(void **state)
 {
-    static const enum dtype narrow[] = {DT_INT4, DT_UINT4, DT_FLOAT4E2M1, DT_INT2, DT_UINT2};
+    static const enum dtype narrow[] = {DT_INT4,  DT_UINT4,      DT_FLOAT4E2M1, DT_INT2,
+                                        DT_UINT2, DT_FLOAT6E2M3, DT_FLOAT6E3M2};
     static const int8_t int4[] = {-8, 7, -1};
     static const uint8_t packed4[] = {0x78, 0x0f};
     static const int8_t int2[] = {-2, 1, -1, 0, 1};
     static const uint8_t packed2[] = {0x36, 0x01};
-    uint8_t file[8], mem[16], back[16];
+    /* float6: 24 bits hold x0 | x1 << 6 | x2 << 12 | x3 << 18 */
+    static const uint8_t float6[] = {0x01, 0x3f, 0x20, 0x15, 0x2a};
+    static const uint8_t packed6[] = {0xc1, 0x0f, 0x56, 0x2a};
+    uint8_t file[16], mem[16], back[16];
     uint64_t bytes;
 
     (void)state;
@@ -190,6 +194,8 @@ static void test_pack(void **state)
     assert_memory_equal(file, packed4, 2);
     dtype_pack(DT_INT2, int2, file, 5);
     assert_memory_equal(file, packed2, 2);
+    dtype_pack(DT_FLOAT6E2M3, float6, file, 5);
+    assert_memory_equal(file, packed6, 4);
     for (size_t t = 0; t < sizeof narrow / sizeof *narrow; t++) {
         const struct dtype_info *d = dtype_info(narrow[t]);
         for (size_t n = 0; n <= 16; n++) {

@@ -38,6 +38,15 @@ static double load_fp4(unsigned code)
     return (double)fp4_to_f32((uint8_t)code);
 }
 
+static double load_e2m3(unsigned code)
+{
+    return (double)fp6_to_f32(FP6_E2M3, (uint8_t)code);
+}
+static double load_e3m2(unsigned code)
+{
+    return (double)fp6_to_f32(FP6_E3M2, (uint8_t)code);
+}
+
 /* Encoders without saturation where there is a choice. */
 static unsigned store_f16(double v)
 {
@@ -68,6 +77,15 @@ static unsigned store_fp4(double v)
     return fp4_from_f64(v);
 }
 
+static unsigned store_e2m3(double v)
+{
+    return fp6_from_f64(FP6_E2M3, v);
+}
+static unsigned store_e3m2(double v)
+{
+    return fp6_from_f64(FP6_E3M2, v);
+}
+
 /* last: code of the largest finite magnitude. */
 static const struct format {
     const char *name;
@@ -84,6 +102,8 @@ static const struct format {
     {"e5m2", 5, 2, 15, 0x7b, false, load_e5m2, store_e5m2},
     {"e5m2fnuz", 5, 2, 16, 0x7f, true, load_e5m2fnuz, store_e5m2fnuz},
     {"fp4", 2, 1, 1, 0x7, false, load_fp4, store_fp4},
+    {"e2m3", 2, 3, 1, 0x1f, false, load_e2m3, store_e2m3},
+    {"e3m2", 3, 2, 3, 0x1f, false, load_e3m2, store_e3m2},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -174,6 +194,8 @@ static void test_overflow(void **state)
         double over = f->load(f->store(limit * 1.01)), inf = f->load(f->store(INFINITY));
         if (f->store == store_fp4)
             assert_true(over == 6 && inf == 6);
+        else if (f->store == store_e2m3 || f->store == store_e3m2)
+            assert_true(over == top && inf == top);
         else if (f->store == store_f16 || f->store == store_bf16 || f->store == store_e5m2)
             assert_true(isinf(over) && isinf(inf));
         else
@@ -200,6 +222,8 @@ static void test_saturation(void **state)
     }
     assert_int_equal(fp4_from_f32(-1e9f), 0xf);
     assert_int_equal(fp4_from_f32(NAN), 0x7);
+    assert_true(fp6_to_f32(FP6_E2M3, fp6_from_f32(FP6_E2M3, -1e9f)) == -7.5f);
+    assert_true(fp6_to_f32(FP6_E3M2, fp6_from_f32(FP6_E3M2, NAN)) == 28.0f);
 }
 
 /* The float paths agree with the double ones on floats of every exponent. */

@@ -14,21 +14,27 @@ static inline __mmask16 lanes(int64_t n)
 static inline void transpose16(__m512 r[16])
 {
     __m512 t[16];
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i += 2) {
         t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
         t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 16
         for (int j = 0; j < 2; j++) {
             __m512d x = _mm512_castps_pd(t[i + j]), y = _mm512_castps_pd(t[i + j + 2]);
             r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
             r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
         }
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i += 8)
+#pragma GCC unroll 16
         for (int j = 0; j < 4; j++) {
             t[i + j] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0x88);
             t[i + j + 4] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0xdd);
         }
+#pragma GCC unroll 16
     for (int j = 0; j < 8; j++) {
         r[j] = _mm512_shuffle_f32x4(t[j], t[j + 8], 0x88);
         r[j + 8] = _mm512_shuffle_f32x4(t[j], t[j + 8], 0xdd);
@@ -45,9 +51,11 @@ void k_x32_transpose_avx512(const float *src, int64_t lds, float *dst, int64_t l
             __mmask16 in = lanes(nr), out = lanes(nc);
             const float *s = src + j * lds + i;
             float *d = dst + i * ldd + j;
+#pragma GCC unroll 16
             for (int q = 0; q < 16; q++)
                 r[q] = q < nc ? _mm512_maskz_loadu_ps(in, s + q * lds) : _mm512_setzero_ps();
             transpose16(r);
+#pragma GCC unroll 16
             for (int q = 0; q < 16; q++)
                 if (q < nr)
                     _mm512_mask_storeu_ps(d + q * ldd, out, r[q]);
@@ -59,19 +67,25 @@ static inline __attribute__((always_inline)) void cols_part(const struct gemv *g
                                                             int64_t k1, int64_t n, __mmask16 mask, int vecs)
 {
     __m512 acc[4][COL_VECS];
+#pragma GCC unroll 16
     for (int i = 0; i < m; i++)
+#pragma GCC unroll 16
         for (int v = 0; v < vecs; v++)
             acc[i][v] =
                 k0 ? _mm512_maskz_loadu_ps(mask, g->c + i * g->ldc + n + v * LANES) : _mm512_setzero_ps();
     for (int64_t k = k0; k < k1; k++) {
         const float *b = g->b + k * g->b_s + n;
+#pragma GCC unroll 16
         for (int v = 0; v < vecs; v++) {
             __m512 x = _mm512_maskz_loadu_ps(mask, b + v * LANES);
+#pragma GCC unroll 16
             for (int i = 0; i < m; i++)
                 acc[i][v] = _mm512_fmadd_ps(_mm512_set1_ps(g->a[i * g->a_rs + k * g->a_cs]), x, acc[i][v]);
         }
     }
+#pragma GCC unroll 16
     for (int i = 0; i < m; i++)
+#pragma GCC unroll 16
         for (int v = 0; v < vecs; v++)
             _mm512_mask_storeu_ps(g->c + i * g->ldc + n + v * LANES, mask, acc[i][v]);
 }
@@ -112,12 +126,16 @@ static inline __attribute__((always_inline)) void dot(const struct gemv *g, int 
     __m512 acc[4][4];
     const float *b = g->b + n * g->b_s;
     int64_t k = 0;
+#pragma GCC unroll 16
     for (int i = 0; i < m; i++)
+#pragma GCC unroll 16
         for (int u = 0; u < 4; u++)
             acc[i][u] = _mm512_setzero_ps();
     for (; k + 4 * LANES <= g->k; k += 4 * LANES)
+#pragma GCC unroll 16
         for (int u = 0; u < 4; u++) {
             __m512 x = _mm512_loadu_ps(b + k + u * LANES);
+#pragma GCC unroll 16
             for (int i = 0; i < m; i++)
                 acc[i][u] =
                     _mm512_fmadd_ps(x, _mm512_loadu_ps(g->a + i * g->a_rs + k + u * LANES), acc[i][u]);
@@ -125,9 +143,11 @@ static inline __attribute__((always_inline)) void dot(const struct gemv *g, int 
     for (; k < g->k; k += LANES) {
         __mmask16 mask = lanes(g->k - k);
         __m512 x = _mm512_maskz_loadu_ps(mask, b + k);
+#pragma GCC unroll 16
         for (int i = 0; i < m; i++)
             acc[i][0] = _mm512_fmadd_ps(x, _mm512_maskz_loadu_ps(mask, g->a + i * g->a_rs + k), acc[i][0]);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < m; i++)
         g->c[i * g->ldc + n] = _mm512_reduce_add_ps(
             _mm512_add_ps(_mm512_add_ps(acc[i][0], acc[i][1]), _mm512_add_ps(acc[i][2], acc[i][3])));

@@ -1,0 +1,7 @@
+#include <stdint.h>
+
+#define T  uint8_t
+#define TN x8
+#include "kern/tmpl/names.h"
+
+#include "kern/tmpl/move_tmpl.c"
