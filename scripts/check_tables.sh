@@ -12,7 +12,7 @@ bad=0
 
 sed -n 's/^const struct op op_\([A-Za-z0-9_]*\)[^A-Za-z0-9_].*/\1/p' src/ops/*.c | sort >"$tmp/defined"
 sed -n -e 's/^OP(\([A-Za-z0-9_]*\))$/\1/p' \
-    -e 's/^OPD(\([a-z]*\), \([A-Za-z0-9_]*\))$/\1_\2/p' src/ops/ops.def >"$tmp/listed"
+    -e 's/^OPD(\([a-z_]*\), \([A-Za-z0-9_]*\))$/\1_\2/p' src/ops/ops.def >"$tmp/listed"
 sort "$tmp/listed" >"$tmp/listed.sorted"
 
 say() {

@@ -188,7 +188,8 @@ static int gather_elements_ref(struct exec_ctx *ec, const void *params)
     const int64_t *idx = load_index(ec, 1, in->dims[axis]);
     if (!idx)
         return ec->cx->err.code;
-    gather_elements(dtype_size(in->dt), in->rank, in->dims, axis, idx, t->dims, in->data, ec->out[0]->data);
+    gather_elements(ec->kern, dtype_size(in->dt), in->rank, in->dims, axis, idx, t->dims, in->data,
+                    ec->out[0]->data);
     return 0;
 }
 
