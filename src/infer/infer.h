@@ -14,6 +14,7 @@ struct infer_env {
     void *user;
     const struct binding *binding; /* symbols set by the caller (--dim); NULL */
     bool strict;          /* contradictions of declared and inferred types are errors, else warnings */
+    bool keep_going;      /* a node whose inference fails is a warning, its outputs are as declared */
     bool ignore_declared; /* value_info and output declarations are not believed (the executor: they may lie)
                            */
 };
@@ -28,14 +29,16 @@ struct inferred {
 };
 
 /* Infers the whole model. Types of graph inputs come from their declarations, with env->binding applied.
- * Results are merged with declared types (value_info): the more exact of both, symbols unified; a
- * contradiction is E_SHAPE or E_TYPE in strict mode. Operators without infer hook give unknown outputs
- * (declared types then stand). res memory comes from arena. Nodes' params are parsed once and kept
- * (infer_params). */
+ * Results are merged with declared types (value_info): the more exact of both, a declaration never narrowing
+ * what is computed from the inputs' own symbols (declarations go stale); a contradiction is E_SHAPE or E_TYPE
+ * in strict mode, else what was inferred stands. Operators without infer hook give unknown outputs (declared
+ * types then stand). Dims that nothing is known about become fresh symbols. Equalities learned stay in the
+ * model's table, unless there is a binding. res memory comes from arena; after an error res still holds what
+ * was found before it. Nodes' params are parsed once and kept (node_params). */
 int infer_model(struct cx *cx, struct model *m, const struct infer_env *env, struct arena *arena,
                 struct inferred *res);
-/* The same for one subgraph (If/Loop/Scan body) given types of its formal inputs, inside results for the
- * graphs around it. */
+/* The same for one graph given types of its formal inputs, inside results for the graphs around it: for runs,
+ * so no fresh symbols are made and nothing learned is kept. */
 int infer_graph(struct cx *cx, struct graph *g, const struct infer_env *env, const struct type *const *ins,
                 const struct shape_val *const *vals, int nins, struct inferred *res);
 /* One node from explicit inputs: what the executor calls when shapes depend on data. in/konst have nin

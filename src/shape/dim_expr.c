@@ -64,11 +64,20 @@ struct dim symbol_named(struct symtab *t, const char *name)
 struct dim dim_fresh(struct symtab *t)
 {
     char *name;
+    if (t->no_fresh)
+        return dim_unknown();
     do
         name = arena_printf(t->arena, "unk__%u", (unsigned)t->next_fresh++);
     while (name && smap_get(&t->names, name));
     struct expr *e = name ? symbol_new(t, name, true) : NULL;
     return e ? (struct dim){DIM_EXPR, 0, e} : dim_unknown();
+}
+
+bool dim_set_fresh(struct symtab *t, bool on)
+{
+    bool was = !t->no_fresh;
+    t->no_fresh = !on;
+    return was;
 }
 
 bool dim_is_fresh(struct dim d)

@@ -14,6 +14,7 @@ struct symtab {
     struct expr **slots; /* interned expressions but symbols, open addressing */
     size_t n, cap;
     uint32_t next_id, next_fresh;
+    bool no_fresh;
     struct expr **trail; /* symbols with something learned, in order of learning */
     size_t ntrail, cap_trail;
     uint32_t gen; /* changes with every learning and forgetting */

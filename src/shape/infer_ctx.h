@@ -29,8 +29,11 @@ struct infer_ctx {
     int nin, nout;
     const struct type **in;       /* NULL: left out, or nothing known */
     const struct shape_val **val; /* NULL: not known */
-    const struct tensor **konst;  /* constant (or, at run time, actual) inputs; NULL: not known */
-    struct type **out;            /* results; NULL: not set */
+    const struct tensor *
+        *konst; /* constant (or, at run time, actual) inputs; NULL: not known, or not asked yet */
+    /* Where ic_const gets what konst does not have; NULL: nowhere. */
+    const struct tensor *(*get_const)(struct infer_ctx *ic, int i);
+    struct type **out; /* results; NULL: not set */
     struct shape_val **out_val;
     /* Infers a subgraph attribute with the given types of its formal inputs; fills out types (count outs).
      * Set by infer/. */
