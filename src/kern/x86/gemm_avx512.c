@@ -2,47 +2,10 @@
  * for A). Every height has its own code, so that short panels cost no more than their rows. */
 #include <immintrin.h>
 
+#include "epi_avx512.h"
 #include "kern/kern.h"
 
-enum { MR = 14, NR = 32, LANES = 16 };
-
-/* Lanes of vector v that lie within n columns. */
-static inline __mmask16 lanes(int n, int v)
-{
-    int left = n - v * LANES;
-    return left >= LANES ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
-}
-
-static inline __m512 act(const struct gemm_epi *e, __m512 v)
-{
-    /* max and min return their second operand when one is NaN. */
-    switch (e->act) {
-    case ACT_NONE:
-        break;
-    case ACT_RELU:
-        return _mm512_max_ps(_mm512_setzero_ps(), v);
-    case ACT_CLIP:
-        v = _mm512_max_ps(_mm512_set1_ps(e->lo), v);
-        return _mm512_min_ps(_mm512_set1_ps(e->hi), v);
-    case ACT_LEAKY:
-        return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_LT_OQ), v,
-                                  _mm512_set1_ps(e->lo));
-    }
-    return v;
-}
-
-static inline __m512 finish(const struct gemm_epi *e, __m512 s, int i, int j, __mmask16 k)
-{
-    __m512 beta = _mm512_set1_ps(e->beta);
-    __m512 v = _mm512_mul_ps(_mm512_set1_ps(e->alpha), s);
-    if (e->bias_m)
-        v = _mm512_add_ps(v, _mm512_mul_ps(beta, _mm512_set1_ps(e->bias_m[i])));
-    if (e->bias_n)
-        v = _mm512_add_ps(v, _mm512_mul_ps(beta, _mm512_maskz_loadu_ps(k, e->bias_n + j)));
-    if (e->res)
-        v = _mm512_add_ps(v, _mm512_mul_ps(beta, _mm512_maskz_loadu_ps(k, e->res + i * e->ldres + j)));
-    return act(e, v);
-}
+enum { MR = 14, NR = 32 };
 
 /* Stores through a copy in memory: the epilogue is not worth a copy of its code for every height. */
 static __attribute__((noinline)) void store_finished(const struct gemm_tile *t, const __m512 *acc, int vecs)
@@ -51,7 +14,7 @@ static __attribute__((noinline)) void store_finished(const struct gemm_tile *t, 
         for (int v = 0; v < vecs; v++) {
             __mmask16 k = lanes(t->n, v);
             _mm512_mask_storeu_ps(t->c + i * t->ldc + v * LANES, k,
-                                  finish(t->e, acc[i * vecs + v], i, v * LANES, k));
+                                  epi_avx512(t->e, acc[i * vecs + v], i, v * LANES, k));
         }
 }
 
