@@ -25,6 +25,8 @@ struct npz {
 /* Stored and deflated members, zip64. Sizes are checked against limit (bytes in all, 0: 16 GiB) before
  * anything is inflated, and against what the member's own header says. */
 int npz_read(struct cx *cx, const char *path, uint64_t limit, struct npz *out);
+/* The same from an open file. */
+int npz_parse(struct cx *cx, struct file *f, uint64_t limit, struct npz *out);
 void npz_free(struct npz *z);
 /* Written aside and renamed; same input, same bytes. */
 int npz_write(struct cx *cx, const char *path, const struct npz *z);
