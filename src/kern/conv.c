@@ -5,7 +5,6 @@
 
 #include "base/checked.h"
 #include "kern/conv_index.h"
-#include "kern/gemm_epi.h"
 #include "kern/gemm_job.h"
 
 static size_t round64(size_t n)
@@ -181,22 +180,8 @@ struct conv_run {
 static void dw_planes(void *arg, int64_t begin, int64_t end, int thread)
 {
     const struct conv_run *r = arg;
-    const struct conv_params *p = &r->plan->p;
-    int64_t in = conv_in_plane(p), out = conv_out_plane(p);
-    struct gemm_epi e;
-
     (void)thread;
-    gemm_epi_init(&e);
-    e.act = r->io->act;
-    e.lo = r->io->lo;
-    e.hi = r->io->hi;
-    for (int64_t q = begin; q < end; q++) {
-        int64_t img = q / p->co, c = q % p->co;
-        e.res = r->io->res ? r->io->res + q * out : NULL;
-        r->k->conv.dw(p, r->io->x + (img * p->ci + c / (p->co / p->groups)) * in,
-                      (const float *)r->io->w + c * conv_taps(p), r->io->bias ? r->io->bias[c] : 0.0f,
-                      r->io->y + q * out, &e);
-    }
+    r->k->conv.dw(&r->plan->p, r->io, begin, end);
 }
 
 static void run_group(const struct conv_run *r, int64_t q, struct pool *pool, void *scratch)
@@ -350,17 +335,17 @@ static void col2im(const struct conv_params *p, const float *sums, float *plane)
     }
 }
 
-static void conv_t_finish(const struct conv_io *io, float bias, const float *plane, int64_t at, int64_t n)
+static void conv_t_finish(const struct conv_t_run *r, int64_t co, const float *plane, int64_t at, int64_t n)
 {
+    const struct conv_io *io = r->io;
     struct gemm_epi e;
     gemm_epi_init(&e);
-    e.bias_m = io->bias ? &bias : NULL;
+    e.bias_m = io->bias ? io->bias + co : NULL;
     e.res = io->res ? io->res + at : NULL;
     e.act = io->act;
     e.lo = io->lo;
     e.hi = io->hi;
-    for (int64_t i = 0; i < n; i++)
-        io->y[at + i] = epi_value(&e, plane[i], 0, i);
+    r->k->gemm.f32_epi_row(&e, 0, 0, plane, io->y + at, n);
 }
 
 static void conv_t_channels(void *arg, int64_t begin, int64_t end, int thread)
@@ -381,7 +366,7 @@ static void conv_t_channels(void *arg, int64_t begin, int64_t end, int thread)
         gemm_epi_init(&job.epi);
         gemm_job_run(r->k, &job, NULL, NULL);
         col2im(p, sums, plane);
-        conv_t_finish(r->io, r->io->bias ? r->io->bias[co] : 0.0f, plane, (r->img * p->co + co) * out, out);
+        conv_t_finish(r, co, plane, (r->img * p->co + co) * out, out);
     }
 }
 

@@ -89,9 +89,9 @@ struct im2col {
 };
 typedef void im2col_fn(const struct im2col *g, int64_t k0, int64_t k1, int64_t pix0, int npix, int width,
                        float *dst);
-/* One plane of a depthwise convolution; w: its taps in order. e: act only (and res of the plane). */
-typedef void conv_dw_fn(const struct conv_params *p, const float *x, const float *w, float bias, float *y,
-                        const struct gemm_epi *e);
+/* Planes [q0, q1) of the n * co planes of a depthwise convolution; io->w: the taps of each channel in order.
+ */
+typedef void conv_dw_fn(const struct conv_params *p, const struct conv_io *io, int64_t q0, int64_t q1);
 
 struct conv_kern {
     im2col_fn *im2col;

@@ -79,4 +79,27 @@ static inline int64_t conv_taps(const struct conv_params *p)
     return p->kernel[0] * p->kernel[1] * p->kernel[2];
 }
 
+/* One plane of a depthwise convolution: epilogue, and where its parts lie. */
+struct dw_plane {
+    const float *x, *w;
+    float *y;
+    struct gemm_epi e;
+};
+
+static inline struct dw_plane conv_dw_plane(const struct conv_params *p, const struct conv_io *io, int64_t q)
+{
+    int64_t c = q % p->co, in = q / p->co * p->ci + c / (p->co / p->groups);
+    struct dw_plane d;
+    d.x = io->x + in * conv_in_plane(p);
+    d.w = (const float *)io->w + c * conv_taps(p);
+    d.y = io->y + q * conv_out_plane(p);
+    gemm_epi_init(&d.e);
+    d.e.bias_m = io->bias ? io->bias + c : NULL;
+    d.e.res = io->res ? io->res + q * conv_out_plane(p) : NULL;
+    d.e.act = io->act;
+    d.e.lo = io->lo;
+    d.e.hi = io->hi;
+    return d;
+}
+
 #endif

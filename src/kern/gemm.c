@@ -59,6 +59,7 @@ static struct gemm_job make_job(const struct kern *k, const struct gemm_f32 *g)
 struct gemv_job {
     struct gemv v;
     gemv_fn *fn;
+    epi_row_fn *epi_row;
     bool turned; /* rows of v are columns of C */
     int64_t n;
     const struct gemm_f32 *g;
@@ -79,6 +80,7 @@ static bool gemv_side(const struct kern *k, int64_t m, const float *x, int64_t x
 static bool choose_gemv(const struct kern *k, const struct gemm_f32 *g, struct gemv_job *j)
 {
     j->g = g;
+    j->epi_row = k->gemm.f32_epi_row;
     if (g->a_packed || g->b_packed)
         return false;
     j->turned = g->m > GEMV_ROWS;
@@ -97,8 +99,7 @@ static void gemv_finish(const struct gemv_job *j, int64_t n0, int64_t n1)
             for (int64_t n = n0; n < n1; n++)
                 g->c[n * g->ldc + i] = epi_value(&g->epi, s[n], n, i);
         } else {
-            for (int64_t n = n0; n < n1; n++)
-                g->c[i * g->ldc + n] = epi_value(&g->epi, s[n], i, n);
+            j->epi_row(&g->epi, i, n0, s + n0, g->c + i * g->ldc + n0, n1 - n0);
             if (g->post)
                 g->post(g->c + i * g->ldc + n0, n1 - n0, g->post_arg);
         }

@@ -140,8 +140,14 @@ struct gemv {
 };
 typedef void gemv_fn(const struct gemv *g, int64_t n0, int64_t n1);
 
+/* Finishes n sums of row m, columns n0 on: dst[i] = epilogue of s[i]. dst may be s, and the residual's place.
+ */
+typedef void epi_row_fn(const struct gemm_epi *e, int64_t m, int64_t n0, const float *s, float *dst,
+                        int64_t n);
+
 struct gemm_kern {
     const struct gemm_f32_tile *f32;
+    epi_row_fn *f32_epi_row;
     transpose_fn *x32_transpose;
     gemv_fn *f32_gemv_cols; /* b columns adjacent */
     gemv_fn *f32_gemv_dots; /* b rows adjacent: b[n * b_s + k]; a columns adjacent (a_cs 1) */

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "kern/gemm_epi.h"
 
 enum { MC = 224, NC_WIDE = 1024, NC_NARROW = 128, FINISH_ROWS = 16 };
 
@@ -225,8 +224,7 @@ static void finish_trans(const struct kern *k, const struct gemm_job *job, const
             e.bias_m = job->epi.bias_n ? job->epi.bias_n + n + i : NULL;
             e.bias_n = job->epi.bias_m ? job->epi.bias_m + r->m0 : NULL;
             e.res = job->epi.res ? job->epi.res + (n + i) * job->epi.ldres + r->m0 : NULL;
-            for (int64_t j = 0; j < m; j++)
-                dst[j] = epi_value(&e, buf[i * MC + j], 0, j);
+            k->gemm.f32_epi_row(&e, 0, 0, buf + i * MC, dst, m);
             if (job->post)
                 job->post(dst, m, job->post_arg);
         }

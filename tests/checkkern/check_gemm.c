@@ -217,6 +217,26 @@ static void check_gemv(struct ck *c)
     }
 }
 
+/* Finishing rounds like the scalar form, to the bit, also for values that are no numbers; in place too. */
+static void check_epi_row(struct ck *c)
+{
+    for (int i = 0; i < (c->quick ? 100 : 500); i++) {
+        int64_t n = ck_size(c, 16);
+        struct gemm_f32 g = {.m = 3, .n = n + 2};
+        float *s = floats(c, n, FILL_SPECIAL);
+        random_epilogue(c, &g);
+        ck_seal(c);
+        float *got = ck_alloc(c, (size_t)n * 4, 4), *want = ck_alloc(c, (size_t)n * 4, 4);
+        if (i % 2)
+            memcpy(got, s, (size_t)n * 4);
+        c->var.gemm.f32_epi_row(&g.epi, 1, 2, i % 2 ? got : s, got, n);
+        for (int64_t j = 0; j < n; j++)
+            want[j] = epi_value(&g.epi, s[j], 1, 2 + j);
+        ck_ulp(c, got, want, (size_t)n, 0, "epilogue");
+        ck_done(c);
+    }
+}
+
 /* Values are small whole numbers, so that every type gives the same exact answer. */
 static void check_ref(struct ck *c)
 {
@@ -367,6 +387,7 @@ const struct check check_gemm[] = {
     {"gemm.x32_transpose", check_transpose, NULL},
     {"gemm.f32_gemv_*", check_gemv, bench_gemv},
     {"gemm.ref*", check_ref, NULL},
+    {"gemm.f32_epi_row", check_epi_row, NULL},
     {"gemm.i8", check_i8, NULL},
     {NULL, NULL, NULL},
 };

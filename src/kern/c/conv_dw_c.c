@@ -1,4 +1,4 @@
-/* Depthwise convolution of one plane. */
+/* Depthwise convolution. */
 #include "kern/conv_index.h"
 #include "kern/gemm_epi.h"
 #include "kern/kern.h"
@@ -33,17 +33,22 @@ static void row_part(const struct conv_params *p, const float *x, const float *w
         }
 }
 
-void k_f32_conv_dw_c(const struct conv_params *p, const float *x, const float *w, float bias, float *y,
-                     const struct gemm_epi *e)
+static void one_plane(const struct conv_params *p, const struct dw_plane *d)
 {
-    struct gemm_epi f = *e;
     float acc[CHUNK];
-    f.bias_m = &bias;
     for (int64_t row = 0; row < p->out[0] * p->out[1]; row++)
         for (int64_t w0 = 0; w0 < p->out[2]; w0 += CHUNK) {
             int64_t n = p->out[2] - w0 < CHUNK ? p->out[2] - w0 : CHUNK, at = row * p->out[2] + w0;
-            row_part(p, x, w, row / p->out[1], row % p->out[1], w0, n, acc);
+            row_part(p, d->x, d->w, row / p->out[1], row % p->out[1], w0, n, acc);
             for (int64_t j = 0; j < n; j++)
-                y[at + j] = epi_value(&f, acc[j], 0, at + j);
+                d->y[at + j] = epi_value(&d->e, acc[j], 0, at + j);
         }
+}
+
+void k_f32_conv_dw_c(const struct conv_params *p, const struct conv_io *io, int64_t q0, int64_t q1)
+{
+    for (int64_t q = q0; q < q1; q++) {
+        struct dw_plane d = conv_dw_plane(p, io, q);
+        one_plane(p, &d);
+    }
 }

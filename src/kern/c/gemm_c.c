@@ -57,3 +57,9 @@ void k_f32_gemv_dots_c(const struct gemv *g, int64_t n0, int64_t n1)
             g->c[i * g->ldc + n] = s;
         }
 }
+
+void k_f32_epi_row_c(const struct gemm_epi *e, int64_t m, int64_t n0, const float *s, float *dst, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = epi_value(e, s[i], m, n0 + i);
+}

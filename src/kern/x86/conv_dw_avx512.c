@@ -7,20 +7,14 @@
 #include "kern/conv_index.h"
 #include "kern/kern.h"
 
-enum { MAX_KW = 16, BLOCK = 4 };
+enum { MAX_KW = 16, BLOCK = 4, PLANS = 8 };
 
 /* What the columns [w0, w0 + 16 vecs) load under each horizontal tap. */
 struct columns {
     int64_t w0;
+    int vecs;
     __mmask16 out[BLOCK];
     uint32_t in[MAX_KW][BLOCK]; /* of 16 elements, or 32 for stride 2 */
-};
-
-struct plane {
-    const struct conv_params *p;
-    const float *x, *w;
-    float *y;
-    const struct gemm_epi *e;
 };
 
 static uint32_t load_mask(const struct conv_params *p, int64_t o, int64_t tw, __mmask16 out)
@@ -32,10 +26,12 @@ static uint32_t load_mask(const struct conv_params *p, int64_t o, int64_t tw, __
     return m;
 }
 
-static void plan_columns(const struct conv_params *p, int64_t w0, int vecs, struct columns *c)
+static void plan_columns(const struct conv_params *p, int64_t w0, struct columns *c)
 {
+    int64_t vecs = (p->out[2] - w0 + LANES - 1) / LANES;
     c->w0 = w0;
-    for (int v = 0; v < vecs; v++) {
+    c->vecs = vecs > BLOCK ? BLOCK : (int)vecs;
+    for (int v = 0; v < c->vecs; v++) {
         int64_t o = w0 + v * LANES, left = p->out[2] - o;
         c->out[v] = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
         for (int64_t tw = 0; tw < p->kernel[2]; tw++)
@@ -53,11 +49,10 @@ static inline __m512 load(const float *x, uint32_t mask, const int stride)
 }
 
 /* One row of output. */
-static inline __attribute__((always_inline)) void row(const struct plane *q, const struct columns *c,
-                                                      int64_t od, int64_t oh, const int vecs, const int kw,
-                                                      const int stride)
+static inline __attribute__((always_inline)) void row(const struct conv_params *p, const struct dw_plane *q,
+                                                      const struct columns *c, int64_t od, int64_t oh,
+                                                      const int vecs, const int kw, const int stride)
 {
-    const struct conv_params *p = q->p;
     __m512 acc[BLOCK];
 #pragma GCC unroll 4
     for (int v = 0; v < vecs; v++)
@@ -83,66 +78,120 @@ static inline __attribute__((always_inline)) void row(const struct plane *q, con
 #pragma GCC unroll 4
     for (int v = 0; v < vecs; v++)
         _mm512_mask_storeu_ps(q->y + at + v * LANES, c->out[v],
-                              epi_avx512(q->e, acc[v], 0, (int)(at + v * LANES), c->out[v]));
+                              epi_avx512(&q->e, acc[v], 0, at + v * LANES, c->out[v]));
 }
 
-static inline __attribute__((always_inline)) void rows(const struct plane *q, const struct columns *c,
-                                                       const int vecs, const int kw, const int stride)
+/* Rows oh to oh + n - 1 of output, n at most four, in one vector each. */
+static inline __attribute__((always_inline)) void four_rows(const struct conv_params *p,
+                                                            const struct dw_plane *q, const struct columns *c,
+                                                            int64_t od, int64_t oh, int n, const int kw,
+                                                            const int stride)
 {
-    for (int64_t od = 0; od < q->p->out[0]; od++)
-        for (int64_t oh = 0; oh < q->p->out[1]; oh++)
-            row(q, c, od, oh, vecs, kw, stride);
+    __m512 acc[BLOCK];
+#pragma GCC unroll 4
+    for (int r = 0; r < BLOCK; r++)
+        acc[r] = _mm512_setzero_ps();
+    for (int64_t td = 0; td < p->kernel[0]; td++)
+        for (int64_t th = 0; th < p->kernel[1]; th++) {
+            const float *line[BLOCK], *w = q->w + (td * p->kernel[1] + th) * kw;
+            uint32_t live[BLOCK];
+            int64_t id = conv_pos(p, 0, od, td);
+            for (int r = 0; r < BLOCK; r++) {
+                int64_t ih = conv_pos(p, 1, oh + r, th);
+                bool in = r < n && conv_inside(p, 0, id) && conv_inside(p, 1, ih);
+                live[r] = in ? ~0u : 0;
+                line[r] = q->x + (in ? (id * p->in[1] + ih) * p->in[2] + conv_pos(p, 2, c->w0, 0) : 0);
+            }
+#pragma GCC unroll 5
+            for (int tw = 0; tw < kw; tw++) {
+                __m512 f = _mm512_set1_ps(w[tw]);
+#pragma GCC unroll 4
+                for (int r = 0; r < BLOCK; r++)
+                    acc[r] = _mm512_fmadd_ps(
+                        f, load(line[r] + tw * p->dilation[2], c->in[tw][0] & live[r], stride), acc[r]);
+            }
+        }
+#pragma GCC unroll 4
+    for (int r = 0; r < BLOCK; r++) {
+        int64_t at = (od * p->out[1] + oh + r) * p->out[2] + c->w0;
+        if (r < n)
+            _mm512_mask_storeu_ps(q->y + at, c->out[0], epi_avx512(&q->e, acc[r], 0, at, c->out[0]));
+    }
 }
 
-static inline __attribute__((always_inline)) void by_kernel(const struct plane *q, const struct columns *c,
+static inline __attribute__((always_inline)) void rows(const struct conv_params *p, const struct dw_plane *q,
+                                                       const struct columns *c, const int vecs, const int kw,
+                                                       const int stride)
+{
+    for (int64_t od = 0; od < p->out[0]; od++) {
+        int64_t oh = 0;
+        for (; vecs == 1 && oh < p->out[1]; oh += BLOCK)
+            four_rows(p, q, c, od, oh, p->out[1] - oh < BLOCK ? (int)(p->out[1] - oh) : BLOCK, kw, stride);
+        for (; oh < p->out[1]; oh++)
+            row(p, q, c, od, oh, vecs, kw, stride);
+    }
+}
+
+static inline __attribute__((always_inline)) void by_kernel(const struct conv_params *p,
+                                                            const struct dw_plane *q, const struct columns *c,
                                                             const int vecs, const int stride)
 {
-    if (q->p->kernel[2] == 3)
-        rows(q, c, vecs, 3, stride);
-    else if (q->p->kernel[2] == 5)
-        rows(q, c, vecs, 5, stride);
+    if (p->kernel[2] == 3)
+        rows(p, q, c, vecs, 3, stride);
+    else if (p->kernel[2] == 5)
+        rows(p, q, c, vecs, 5, stride);
     else
-        rows(q, c, vecs, (int)q->p->kernel[2], stride);
+        rows(p, q, c, vecs, (int)p->kernel[2], stride);
 }
 
-static inline __attribute__((always_inline)) void by_stride(const struct plane *q, const struct columns *c,
+static inline __attribute__((always_inline)) void by_stride(const struct conv_params *p,
+                                                            const struct dw_plane *q, const struct columns *c,
                                                             const int vecs)
 {
-    if (q->p->stride[2] == 1)
-        by_kernel(q, c, vecs, 1);
+    if (p->stride[2] == 1)
+        by_kernel(p, q, c, vecs, 1);
     else
-        by_kernel(q, c, vecs, 2);
+        by_kernel(p, q, c, vecs, 2);
+}
+
+static void one_plane(const struct conv_params *p, const struct dw_plane *q, const struct columns *c)
+{
+    switch (c->vecs) {
+    case 1:
+        by_stride(p, q, c, 1);
+        break;
+    case 2:
+        by_stride(p, q, c, 2);
+        break;
+    case 3:
+        by_stride(p, q, c, 3);
+        break;
+    default:
+        by_stride(p, q, c, 4);
+    }
 }
 
 /* Other strides and very wide kernels are rare: the reference does them. */
 static bool fits(const struct conv_params *p)
 {
-    return p->stride[2] <= 2 && p->kernel[2] <= MAX_KW && conv_out_plane(p) <= INT32_MAX;
+    return p->stride[2] <= 2 && p->kernel[2] <= MAX_KW;
 }
 
-void k_f32_conv_dw_avx512(const struct conv_params *p, const float *x, const float *w, float bias, float *y,
-                          const struct gemm_epi *e)
+void k_f32_conv_dw_avx512(const struct conv_params *p, const struct conv_io *io, int64_t q0, int64_t q1)
 {
-    struct gemm_epi f = *e;
-    struct plane q = {p, x, w, y, &f};
-    struct columns c;
-
+    struct columns c[PLANS];
     if (!fits(p)) {
-        k_f32_conv_dw_c(p, x, w, bias, y, e);
+        k_f32_conv_dw_c(p, io, q0, q1);
         return;
     }
-    f.bias_m = &bias;
-    for (int64_t w0 = 0; w0 < p->out[2]; w0 += BLOCK * LANES) {
-        int vecs = (int)((p->out[2] - w0 + LANES - 1) / LANES);
-        vecs = vecs > BLOCK ? BLOCK : vecs;
-        plan_columns(p, w0, vecs, &c);
-        if (vecs == 1)
-            by_stride(&q, &c, 1);
-        else if (vecs == 2)
-            by_stride(&q, &c, 2);
-        else if (vecs == 3)
-            by_stride(&q, &c, 3);
-        else
-            by_stride(&q, &c, 4);
+    for (int64_t w0 = 0; w0 < p->out[2];) {
+        int n = 0;
+        for (; n < PLANS && w0 < p->out[2]; w0 += BLOCK * LANES)
+            plan_columns(p, w0, &c[n++]);
+        for (int64_t q = q0; q < q1; q++) {
+            struct dw_plane d = conv_dw_plane(p, io, q);
+            for (int i = 0; i < n; i++)
+                one_plane(p, &d, &c[i]);
+        }
     }
 }

@@ -34,7 +34,7 @@ static inline __m512 epi_act_avx512(const struct gemm_epi *e, __m512 v)
 }
 
 /* Sums s of row i, columns j and on, of which those in k exist. */
-static inline __m512 epi_avx512(const struct gemm_epi *e, __m512 s, int i, int j, __mmask16 k)
+static inline __m512 epi_avx512(const struct gemm_epi *e, __m512 s, int64_t i, int64_t j, __mmask16 k)
 {
     __m512 beta = _mm512_set1_ps(e->beta);
     __m512 v = _mm512_mul_ps(_mm512_set1_ps(e->alpha), s);

@@ -215,3 +215,12 @@ static void run(const struct gemm_tile *t)
 }
 
 const struct gemm_f32_tile k_f32_gemm_14x32_avx512 = {MR, NR, 512, run};
+
+void k_f32_epi_row_avx512(const struct gemm_epi *e, int64_t m, int64_t n0, const float *s, float *dst,
+                          int64_t n)
+{
+    for (int64_t i = 0; i < n; i += LANES) {
+        __mmask16 k = n - i >= LANES ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
+        _mm512_mask_storeu_ps(dst + i, k, epi_avx512(e, _mm512_maskz_loadu_ps(k, s + i), m, n0 + i, k));
+    }
+}
