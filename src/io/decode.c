@@ -694,7 +694,7 @@ int pb_decode(struct cx *cx, struct file *f, uint64_t off, uint64_t len,
     void *msg = pb_new(a, desc);
     int r;
 
-    *out = NULL;
+    *out = msg;
     if (!msg)
         return no_memory(&d);
     if (off > f->size || len > f->size - off)
@@ -711,8 +711,6 @@ int pb_decode(struct cx *cx, struct file *f, uint64_t off, uint64_t len,
     }
     r = get_message(&d, msg, off + len, 0);
     free(d.own);
-    if (!r)
-        *out = msg;
     return r;
 }
 

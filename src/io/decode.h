@@ -61,7 +61,8 @@ void *pb_new(struct arena *a, const ProtobufCMessageDescriptor *desc);
 void *pb_clone(struct arena *a, const void *msg);
 
 /* Decodes [off, off+len) of f as one message. E_PARSE with the offset; E_LIMIT when the arena's limit is hit;
- * E_IO. f must outlive the payloads. */
+ * E_IO; *out
+ * is then what had been read (NULL when memory ran out at once). f must outlive the payloads. */
 int pb_decode(struct cx *cx, struct file *f, uint64_t off, uint64_t len,
               const ProtobufCMessageDescriptor *desc, struct arena *a, void **out);
 

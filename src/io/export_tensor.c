@@ -55,6 +55,8 @@ int export_values(struct cx *cx, struct arena *a, Onnx__TensorProto *msg, enum d
         return err_nomem(cx);
     if (!dims_count(dims, rank, &n))
         return err_set(cx, E_SHAPE, "the product of the dimensions overflows");
+    if (n && !mem)
+        return err_set(cx, E_DATA, "there are no values");
     if (dt == DT_STRING)
         return export_strings(cx, a, msg, mem, (size_t)n);
     if (!dtype_file_size(dt, (uint64_t)n, &pl.total))

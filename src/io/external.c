@@ -98,6 +98,8 @@ static int open_confined(struct cx *cx, const char *dir, const char *path, const
     *fd = -1;
     if (!rdir || !real) {
         r = cannot_open(cx, path);
+    } else if (!strcmp(rdir, real)) {
+        r = err_set(cx, E_IO, "external data '%s' is the model's folder itself, not a file", location);
     } else if (!is_below(rdir, real)) {
         r = refuse(cx, location, "is a link that leads out of the model's folder");
     } else {

@@ -30,19 +30,23 @@ static const char *folder(struct arena *a, const char *path)
     return slash == path ? "/" : arena_strndup(a, path, (size_t)(slash - path));
 }
 
-/* Decoding failed, or found nothing that makes a model: says what the file is if that can be told. */
-static int not_a_model(struct cx *cx, struct file *f, int r)
+/* Decoding failed with r, or found no graph (r is 0): says what the file is if that can be told. p is what
+ * had been decoded, or NULL. */
+static int not_a_model(struct cx *cx, struct file *f, const Onnx__ModelProto *p, int r)
 {
     struct err first = cx->err;
 
-    if (r == E_NOMEM || r == E_IO || r == E_LIMIT)
+    if (r && r != E_PARSE)
         return r;
     if (sniff(cx, f))
         return E_NOTONNX;
     if (!r)
         return err_set(cx, E_NOTONNX, "%s is not an ONNX model: there is no graph in it", f->path);
     cx->err = first;
-    return r;
+    if (p && p->graph)
+        return r;
+    return err_set(cx, E_NOTONNX, "%s is not an ONNX model, or damaged where it begins: %s", f->path,
+                   first.msg);
 }
 
 static int decode_model(struct cx *cx, struct model *m, Onnx__ModelProto **out)
@@ -50,10 +54,8 @@ static int decode_model(struct cx *cx, struct model *m, Onnx__ModelProto **out)
     void *p;
     int r = pb_decode(cx, m->file, 0, m->file->size, &onnx__model_proto__descriptor, &m->arena, &p);
 
-    if (r < 0 || !((Onnx__ModelProto *)p)->graph)
-        return not_a_model(cx, m->file, r);
     *out = p;
-    return 0;
+    return r < 0 || !(*out)->graph ? not_a_model(cx, m->file, p, r) : 0;
 }
 
 static int set_place(struct cx *cx, struct model *m, const char *dir, const struct load_opts *o)

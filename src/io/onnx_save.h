@@ -25,5 +25,7 @@ struct save_report {
  * changed. Every field of the loaded file that no pass touched comes out again. report may be NULL. */
 int model_save(struct cx *cx, struct model *m, const char *path, const struct save_opts *o,
                struct save_report *report);
+/* The model file as bytes that the caller frees; external data stays where it is. */
+int model_save_mem(struct cx *cx, struct model *m, void **out, size_t *n);
 
 #endif

@@ -153,7 +153,7 @@ static const char *sniff_text(const uint8_t *p, size_t n)
 static bool decodes(struct file *f, const ProtobufCMessageDescriptor *desc, const void **msg, struct arena *a)
 {
     struct cx quiet;
-    void *m = NULL;
+    void *m;
     int r;
 
     cx_init(&quiet);
