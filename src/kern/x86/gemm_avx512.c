@@ -201,7 +201,7 @@ static void tile_14x32(const struct gemm_tile *t)
     tile(t, 14, 2);
 }
 
-/* By height and number of vectors. */
+/* By number of vectors and height. */
 static void (*const by_size[2][MR])(const struct gemm_tile *) = {
     {tile_1x16, tile_2x16, tile_3x16, tile_4x16, tile_5x16, tile_6x16, tile_7x16, tile_8x16, tile_9x16,
      tile_10x16, tile_11x16, tile_12x16, tile_13x16, tile_14x16},
