@@ -97,28 +97,39 @@ static int import_strings(struct cx *cx, struct arena *a, const Onnx__TensorProt
     return 0;
 }
 
-/* Bytes that the decoder kept because they are few: turned into values now, unless they do not fit the type;
- * then tensor_load() says so when somebody wants them. */
+/* Bytes that the decoder kept because they are few: turned into values now. */
 static int import_small(struct cx *cx, struct arena *a, const struct pb_payload *pl, struct tensor_data *t)
 {
     int64_t count = tensor_data_count(t);
-    struct cx quiet;
-    void *mem;
+    void *mem = arena_zalloc(a, (size_t)count * dtype_size(t->dt));
     int r;
 
-    if (!pl->bytes || count > 8 * PB_INLINE_MAX)
-        return 0;
-    mem = arena_zalloc(a, (size_t)count * dtype_size(t->dt));
     if (!mem)
         return err_nomem(cx);
-    cx_init(&quiet);
-    r = payload_decode(&quiet, pl, t->dt, count, mem);
-    cx_fini(&quiet);
-    if (!r) {
-        t->payload = PL_MEM;
-        t->mem = mem;
-    }
+    r = payload_decode(cx, pl, t->dt, count, mem);
+    if (r < 0)
+        return r;
+    t->payload = PL_MEM;
+    t->mem = mem;
     return 0;
+}
+
+/* Values that are in the file. */
+static int import_stored(struct cx *cx, struct arena *a, const struct pb_payload *pl, struct tensor_data *t)
+{
+    int r = payload_check(cx, pl, t->dt, tensor_data_count(t));
+
+    if (r < 0)
+        return r;
+    if (pl->nseg > INT32_MAX)
+        return err_set(cx, E_UNSUPPORTED, "it is in %zu pieces", pl->nseg);
+    t->payload = pl->field == 9 ? PL_RAW : PL_FIELD;
+    t->field = pl->field == 9 ? 0 : pl->field;
+    t->file = pl->file;
+    t->seg = pl->seg;
+    t->nseg = (int)pl->nseg;
+    t->file_bytes = pl->total;
+    return pl->bytes ? import_small(cx, a, pl, t) : 0;
 }
 
 int import_tensor(struct cx *cx, struct arena *a, const Onnx__TensorProto *p, struct tensor_data *t)
@@ -145,19 +156,15 @@ int import_tensor(struct cx *cx, struct arena *a, const Onnx__TensorProto *p, st
         return import_external(cx, p, t);
     if (t->dt == DT_STRING)
         return import_strings(cx, a, p, t);
-    if (!pl || !pl->total) {
-        t->payload = PL_EMPTY;
-        return 0;
+    if (pl && pl->total) {
+        r = import_stored(cx, a, pl, t);
+        return r < 0 ? err_frame(cx, "tensor '%s'", t->name) : 0;
     }
-    t->payload = pl->field == 9 ? PL_RAW : PL_FIELD;
-    t->field = pl->field == 9 ? 0 : pl->field;
-    t->file = pl->file;
-    t->seg = pl->seg;
-    t->nseg = (int)pl->nseg;
-    t->file_bytes = pl->total;
-    if (pl->nseg > INT32_MAX)
-        return err_set(cx, E_UNSUPPORTED, "tensor '%s' is in %zu pieces", t->name, pl->nseg);
-    return import_small(cx, a, pl, t);
+    t->payload = PL_EMPTY;
+    if (tensor_data_count(t))
+        return err_set(cx, E_DATA, "tensor '%s' has %lld elements, but no values", t->name,
+                       (long long)tensor_data_count(t));
+    return 0;
 }
 
 int import_sparse(struct cx *cx, struct arena *a, const Onnx__SparseTensorProto *p, struct sparse_data *out)

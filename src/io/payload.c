@@ -128,6 +128,25 @@ static int decode_from(struct pb_reader *r, enum dtype dt, int64_t n, void *mem)
     return e;
 }
 
+int payload_check(struct cx *cx, const struct pb_payload *pl, enum dtype dt, int64_t n)
+{
+    const struct dtype_info *di = dtype_info(dt);
+    uint64_t bytes, numbers;
+
+    if (!dtype_file_size(dt, (uint64_t)n, &bytes))
+        return err_set(cx, E_DATA, "%lld elements are too many", (long long)n);
+    if (pl->field != F_RAW && pl->field != payload_field(dt))
+        return err_set(cx, E_DATA, "values of type %s are in %s", di->name, payload_field_name(pl->field));
+    if (pl->field == F_RAW || pl->field == F_FLOAT || pl->field == F_DOUBLE)
+        return pl->total == bytes ? 0 : wrong_size(cx, pl, dt, n, bytes);
+    numbers = di->bits < 8 ? bytes : (uint64_t)n;
+    if (pl->total < numbers || pl->total / 10 > numbers)
+        return err_set(cx, E_DATA, "%s holds %llu bytes, which cannot be %llu numbers",
+                       payload_field_name(pl->field), (unsigned long long)pl->total,
+                       (unsigned long long)numbers);
+    return 0;
+}
+
 int payload_decode(struct cx *cx, const struct pb_payload *pl, enum dtype dt, int64_t n, void *mem)
 {
     enum { SMALL = 2048, BIG = 262144 };

@@ -62,23 +62,12 @@ static int map_in_place(struct cx *cx, const struct pb_payload *pl, struct tenso
     return 1;
 }
 
-/* Before memory is taken for n elements: can this many be there? A stored number takes a byte at least. */
-static bool may_hold(const struct pb_payload *pl, enum dtype dt, int64_t n)
-{
-    unsigned per_byte = dtype_info(dt)->bits < 8 ? 8 / dtype_info(dt)->bits : 1;
-
-    return (uint64_t)n / per_byte <= pl->total;
-}
-
 static int copy_payload(struct cx *cx, const struct pb_payload *pl, struct tensor *out)
 {
     int64_t n = tensor_count(out), dims[TENSOR_MAX_RANK];
     struct tensor t = {0};
     int r;
 
-    if (!may_hold(pl, out->dt, n))
-        return err_set(cx, E_DATA, "%llu bytes of values cannot hold %lld elements of %s",
-                       (unsigned long long)pl->total, (long long)n, dtype_name(out->dt));
     memcpy(dims, out->dims, sizeof(dims));
     r = tensor_new(cx, &t, out->dt, out->rank, dims);
     if (!r)
@@ -96,6 +85,8 @@ static int load_stored(struct cx *cx, struct model *m, const struct tensor_data 
     struct pb_payload pl;
     int r = payload_view(cx, m, t, &seg, &pl);
 
+    if (!r) /* before memory is taken for so many */
+        r = payload_check(cx, &pl, t->dt, tensor_count(out));
     if (r < 0)
         return r;
     r = map_in_place(cx, &pl, out);
