@@ -7,33 +7,6 @@
 
 /* ---- shared ---- */
 
-/* What holds for both types; NULL: nothing. */
-static const struct type *merge_types(struct infer_ctx *ic, const struct type *a, const struct type *b)
-{
-    if (!a || !b || a->kind != b->kind)
-        return NULL;
-    if (a->kind != TY_TENSOR)
-        return type_same(a, b) ? a : NULL;
-    if (a->dt != b->dt)
-        return NULL;
-    struct type *t = arena_dup(ic->arena, a, sizeof(*t));
-    if (!t)
-        return NULL;
-    t->origin = NULL;
-    if (a->rank != b->rank || a->rank < 0) {
-        t->rank = -1;
-        t->dims = NULL;
-        return t;
-    }
-    t->dims = arena_array(ic->arena, (size_t)a->rank + 1, sizeof(*t->dims));
-    if (!t->dims)
-        return NULL;
-    for (int i = 0; i < a->rank; i++)
-        if (dim_same(a->dims[i], b->dims[i]))
-            t->dims[i] = a->dims[i];
-    return t;
-}
-
 static int set_type(struct infer_ctx *ic, int o, const struct type *t)
 {
     return t && ic_has_out(ic, o) ? ic_out_type(ic, o, t) : 0;
@@ -162,7 +135,7 @@ static int if_infer(struct infer_ctx *ic, const void *params)
         return rb;
     err_clear(ic->cx);
     for (int o = 0; !rc && o < ic->nout; o++)
-        rc = set_type(ic, o, ra ? b[o] : rb ? a[o] : merge_types(ic, a[o], b[o]));
+        rc = set_type(ic, o, ra ? b[o] : rb ? a[o] : type_merge(ic, a[o], b[o]));
     return rc;
 }
 
@@ -296,7 +269,7 @@ static int carried_types(struct infer_ctx *ic, struct graph *body, const struct 
             const struct type *was = ins[first + i], *now = (*outs)[first_out + i];
             if (!was || (now && type_same(was, now)))
                 continue;
-            ins[first + i] = round < 2 ? merge_types(ic, was, now) : NULL;
+            ins[first + i] = round < 2 ? type_merge(ic, was, now) : NULL;
             changed = true;
         }
         if (!changed)
@@ -341,7 +314,7 @@ static int loop_infer(struct infer_ctx *ic, const void *params)
     struct dim trips = dim_fresh(ic->syms);
     for (int o = 0; !rc && o < ic->nout; o++)
         rc = set_type(ic, o,
-                      o < p->ncarried ? merge_types(ic, ins[2 + o], outs[1 + o])
+                      o < p->ncarried ? type_merge(ic, ins[2 + o], outs[1 + o])
                                       : stacked_type(ic, outs[1 + o], 0, trips));
     return rc;
 }
@@ -569,7 +542,7 @@ static int scan_infer(struct infer_ctx *ic, const void *params)
     int rc = body_types(ic, p->body, ins, nin, &outs, &vals);
     for (int o = 0; !rc && o < ic->nout; o++) {
         int k = o - p->nstates;
-        const struct type *t = k < 0 ? merge_types(ic, ins[o], outs[o])
+        const struct type *t = k < 0 ? type_merge(ic, ins[o], outs[o])
                                      : stacked_type(ic, outs[o], p->out_axes ? p->out_axes[k] : 0, time);
         rc = set_type(ic, o, p->batched ? stacked_type(ic, t, 0, batch) : t);
     }

@@ -90,6 +90,32 @@ int axes_of(struct infer_ctx *ic, int i, const int64_t *attr, int nattr, int64_t
     return n < 0 ? -2 : n;
 }
 
+const struct type *type_merge(struct infer_ctx *ic, const struct type *a, const struct type *b)
+{
+    if (!a || !b || a->kind != b->kind)
+        return NULL;
+    if (a->kind != TY_TENSOR)
+        return type_same(a, b) ? a : NULL;
+    if (a->dt != b->dt)
+        return NULL;
+    struct type *t = arena_dup(ic->arena, a, sizeof(*t));
+    if (!t)
+        return NULL;
+    t->origin = NULL;
+    if (a->rank != b->rank || a->rank < 0) {
+        t->rank = -1;
+        t->dims = NULL;
+        return t;
+    }
+    t->dims = arena_array(ic->arena, (size_t)a->rank + 1, sizeof(*t->dims));
+    if (!t->dims)
+        return NULL;
+    for (int i = 0; i < a->rank; i++)
+        if (dim_same(a->dims[i], b->dims[i]))
+            t->dims[i] = a->dims[i];
+    return t;
+}
+
 /* ---- running ---- */
 
 const int64_t *ec_ints(struct exec_ctx *ec, int i, int64_t *n)
@@ -186,17 +212,20 @@ void ec_memcpy(struct exec_ctx *ec, void *dst, const void *src, size_t bytes)
         ec_par(ec, (int64_t)bytes, 1 << 20, bytes_range, &j);
 }
 
+int own_ref(struct cx *cx, struct tensor *dst, const struct tensor *src)
+{
+    memset(dst, 0, sizeof(*dst));
+    if (src->kind == RT_TENSOR && !src->owner)
+        return tensor_copy(cx, dst, src);
+    tensor_ref(dst, src);
+    return 0;
+}
+
 int ec_share(struct exec_ctx *ec, int o, const struct tensor *t)
 {
-    struct tensor copy = {0};
-    if (t->kind == RT_TENSOR && !t->owner) {
-        int rc = tensor_copy(ec->cx, &copy, t);
-        if (rc)
-            return rc;
-    } else {
-        tensor_ref(&copy, t);
-    }
-    return ec_set_out(ec, o, &copy);
+    struct tensor copy;
+    int rc = own_ref(ec->cx, &copy, t);
+    return rc ? rc : ec_set_out(ec, o, &copy);
 }
 
 int ref_view(struct exec_ctx *ec, const void *params)

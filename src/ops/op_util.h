@@ -27,6 +27,8 @@ int axes_mask(struct infer_ctx *ic, const int64_t *axes, int n, int rank, bool *
 /* The axes list of an operator that takes it as attribute (attr, n; n < 0: absent) or as input i: returns the
  * count, -1 when absent, -2 when present but not known yet; out[cap]. */
 int axes_of(struct infer_ctx *ic, int i, const int64_t *attr, int nattr, int64_t *out, int cap);
+/* What holds for both types; NULL: nothing. */
+const struct type *type_merge(struct infer_ctx *ic, const struct type *a, const struct type *b);
 
 /* ---- running ---- */
 
@@ -57,6 +59,8 @@ void ec_memcpy(struct exec_ctx *ec, void *dst, const void *src, size_t bytes);
 int ref_view(struct exec_ctx *ec, const void *params);
 /* Output o becomes a reference to (or, without owner, a copy of) t. */
 int ec_share(struct exec_ctx *ec, int o, const struct tensor *t);
+/* A reference to src, or a copy where src borrows its memory. */
+int own_ref(struct cx *cx, struct tensor *dst, const struct tensor *src);
 /* Input i as a dense array of type dt: the data itself or a converted copy in scratch memory; NULL with the
  * error set. */
 const void *ec_as(struct exec_ctx *ec, int i, enum dtype dt);
