@@ -135,7 +135,7 @@ static int if_infer(struct infer_ctx *ic, const void *params)
         return rb;
     err_clear(ic->cx);
     for (int o = 0; !rc && o < ic->nout; o++)
-        rc = set_type(ic, o, ra ? b[o] : rb ? a[o] : type_merge(ic, a[o], b[o]));
+        rc = set_type(ic, o, ra ? b[o] : rb ? a[o] : common_type(ic, a[o], b[o]));
     return rc;
 }
 
@@ -269,7 +269,7 @@ static int carried_types(struct infer_ctx *ic, struct graph *body, const struct 
             const struct type *was = ins[first + i], *now = (*outs)[first_out + i];
             if (!was || (now && type_same(was, now)))
                 continue;
-            ins[first + i] = round < 2 ? type_merge(ic, was, now) : NULL;
+            ins[first + i] = round < 2 ? common_type(ic, was, now) : NULL;
             changed = true;
         }
         if (!changed)
@@ -314,7 +314,7 @@ static int loop_infer(struct infer_ctx *ic, const void *params)
     struct dim trips = dim_fresh(ic->syms);
     for (int o = 0; !rc && o < ic->nout; o++)
         rc = set_type(ic, o,
-                      o < p->ncarried ? type_merge(ic, ins[2 + o], outs[1 + o])
+                      o < p->ncarried ? common_type(ic, ins[2 + o], outs[1 + o])
                                       : stacked_type(ic, outs[1 + o], 0, trips));
     return rc;
 }
@@ -542,7 +542,7 @@ static int scan_infer(struct infer_ctx *ic, const void *params)
     int rc = body_types(ic, p->body, ins, nin, &outs, &vals);
     for (int o = 0; !rc && o < ic->nout; o++) {
         int k = o - p->nstates;
-        const struct type *t = k < 0 ? type_merge(ic, ins[o], outs[o])
+        const struct type *t = k < 0 ? common_type(ic, ins[o], outs[o])
                                      : stacked_type(ic, outs[o], p->out_axes ? p->out_axes[k] : 0, time);
         rc = set_type(ic, o, p->batched ? stacked_type(ic, t, 0, batch) : t);
     }

@@ -90,7 +90,7 @@ int axes_of(struct infer_ctx *ic, int i, const int64_t *attr, int nattr, int64_t
     return n < 0 ? -2 : n;
 }
 
-const struct type *type_merge(struct infer_ctx *ic, const struct type *a, const struct type *b)
+const struct type *common_type(struct infer_ctx *ic, const struct type *a, const struct type *b)
 {
     if (!a || !b || a->kind != b->kind)
         return NULL;

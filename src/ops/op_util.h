@@ -28,7 +28,7 @@ int axes_mask(struct infer_ctx *ic, const int64_t *axes, int n, int rank, bool *
  * count, -1 when absent, -2 when present but not known yet; out[cap]. */
 int axes_of(struct infer_ctx *ic, int i, const int64_t *attr, int nattr, int64_t *out, int cap);
 /* What holds for both types; NULL: nothing. */
-const struct type *type_merge(struct infer_ctx *ic, const struct type *a, const struct type *b);
+const struct type *common_type(struct infer_ctx *ic, const struct type *a, const struct type *b);
 
 /* ---- running ---- */
 

@@ -114,7 +114,7 @@ static int construct_infer(struct infer_ctx *ic, const void *params)
     (void)params;
     const struct type *t = ic_type(ic, 0);
     for (int i = 1; i < ic->nin; i++)
-        t = type_merge(ic, t, ic_type(ic, i));
+        t = common_type(ic, t, ic_type(ic, i));
     if (!t && ic_dtype(ic, 0) != DT_UNDEFINED)
         t = any_tensor(ic, ic_dtype(ic, 0));
     return t ? out_or_none(ic, 0, wrap_type(ic, TY_SEQ, t)) : 0;
@@ -160,7 +160,7 @@ static int position(struct exec_ctx *ec, int i, int64_t lo, int64_t hi, int64_t 
 static int insert_infer(struct infer_ctx *ic, const void *params)
 {
     (void)params;
-    const struct type *e = elem_type(ic, 0, TY_SEQ), *t = ic_type(ic, 1), *both = type_merge(ic, e, t);
+    const struct type *e = elem_type(ic, 0, TY_SEQ), *t = ic_type(ic, 1), *both = common_type(ic, e, t);
     if (!both && e)
         both = any_tensor(ic, e->dt);
     return both ? out_or_none(ic, 0, wrap_type(ic, TY_SEQ, both)) : 0;
