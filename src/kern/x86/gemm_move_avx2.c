@@ -4,7 +4,8 @@
 #include "epi_avx2.h"
 #include "kern/kern.h"
 
-enum { COL_VECS = 4, ROWS = 8 };
+/* CACHED: floats of c that stay in the first cache while rows of b stream by, ROWS of them a round. */
+enum { COL_VECS = 4, ROWS = 8, CACHED = 4096 };
 
 /* 8 x 8, in three rounds: pairs of elements, of pairs, of quads change places. */
 static inline void transpose8(__m256 r[8])
@@ -72,7 +73,7 @@ static inline __attribute__((always_inline)) void cols_part(const struct gemv *g
         _mm256_maskstore_ps(c + v * LANES, mask, acc[v]);
 }
 
-void k_f32_gemv_cols_avx2(const struct gemv *g, int64_t n0, int64_t n1)
+static void cols_block(const struct gemv *g, int64_t n0, int64_t n1)
 {
     for (int64_t k0 = 0; k0 < g->k || k0 == 0; k0 += ROWS) {
         int64_t k1 = g->k - k0 < ROWS ? g->k : k0 + ROWS;
@@ -86,6 +87,13 @@ void k_f32_gemv_cols_avx2(const struct gemv *g, int64_t n0, int64_t n1)
     }
 }
 
+void k_f32_gemv_cols_avx2(const struct gemv *g, int64_t n0, int64_t n1)
+{
+    int64_t step = CACHED / g->m / (COL_VECS * LANES) * (COL_VECS * LANES);
+    for (int64_t n = n0; n < n1; n += step)
+        cols_block(g, n, n1 - n < step ? n1 : n + step);
+}
+
 static inline float sum8(__m256 v)
 {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -93,26 +101,36 @@ static inline float sum8(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
-/* Four vectors of partial sums, added up at the end. */
-static float dot(const float *a, const float *b, int64_t n)
+/* One row of A by four columns of b (one: cols 1): a vector of partial sums each, added up at the end. */
+static inline __attribute__((always_inline)) void dots(const struct gemv *g, int i, int64_t n, int cols)
 {
-    __m256 acc[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    int64_t k = 0;
-    for (; k + 4 * LANES <= n; k += 4 * LANES)
+    __m256 acc[4];
+    const float *a = g->a + i * g->a_rs, *b = g->b + n * g->b_s;
 #pragma GCC unroll 4
-        for (int u = 0; u < 4; u++)
-            acc[u] = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + u * LANES), _mm256_loadu_ps(b + k + u * LANES),
-                                     acc[u]);
-    for (; k < n; k += LANES) {
-        __m256i mask = lanes_avx2(n - k);
-        acc[0] = _mm256_fmadd_ps(_mm256_maskload_ps(a + k, mask), _mm256_maskload_ps(b + k, mask), acc[0]);
-    }
-    return sum8(_mm256_add_ps(_mm256_add_ps(acc[0], acc[1]), _mm256_add_ps(acc[2], acc[3])));
+    for (int j = 0; j < cols; j++)
+        acc[j] = _mm256_setzero_ps();
+    int64_t k = 0;
+    for (; k + LANES <= g->k; k += LANES)
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++)
+            acc[j] = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), _mm256_loadu_ps(b + j * g->b_s + k), acc[j]);
+    __m256i mask = lanes_avx2(g->k - k);
+#pragma GCC unroll 4
+    for (int j = 0; j < cols; j++)
+        acc[j] = _mm256_fmadd_ps(_mm256_maskload_ps(a + k, mask),
+                                 _mm256_maskload_ps(b + j * g->b_s + k, mask), acc[j]);
+#pragma GCC unroll 4
+    for (int j = 0; j < cols; j++)
+        g->c[i * g->ldc + n + j] = sum8(acc[j]);
 }
 
 void k_f32_gemv_dots_avx2(const struct gemv *g, int64_t n0, int64_t n1)
 {
-    for (int64_t n = n0; n < n1; n++)
+    int64_t n = n0;
+    for (; n + 4 <= n1; n += 4)
         for (int i = 0; i < g->m; i++)
-            g->c[i * g->ldc + n] = dot(g->a + i * g->a_rs, g->b + n * g->b_s, g->k);
+            dots(g, i, n, 4);
+    for (; n < n1; n++)
+        for (int i = 0; i < g->m; i++)
+            dots(g, i, n, 1);
 }

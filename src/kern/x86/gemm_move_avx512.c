@@ -3,7 +3,8 @@
 
 #include "kern/kern.h"
 
-enum { LANES = 16, COL_VECS = 4 };
+/* CACHED: floats of c that stay in the first cache while rows of b stream by, ROWS of them a round. */
+enum { LANES = 16, COL_VECS = 4, CACHED = 4096, ROWS = 8, AHEAD = 512 };
 
 static inline __mmask16 lanes(int64_t n)
 {
@@ -78,6 +79,7 @@ static inline __attribute__((always_inline)) void cols_part(const struct gemv *g
 #pragma GCC unroll 16
         for (int v = 0; v < vecs; v++) {
             __m512 x = _mm512_maskz_loadu_ps(mask, b + v * LANES);
+            _mm_prefetch(b + AHEAD + v * LANES, _MM_HINT_T0);
 #pragma GCC unroll 16
             for (int i = 0; i < m; i++)
                 acc[i][v] = _mm512_fmadd_ps(_mm512_set1_ps(g->a[i * g->a_rs + k * g->a_cs]), x, acc[i][v]);
@@ -90,10 +92,10 @@ static inline __attribute__((always_inline)) void cols_part(const struct gemv *g
             _mm512_mask_storeu_ps(g->c + i * g->ldc + n + v * LANES, mask, acc[i][v]);
 }
 
+/* Columns [n0, n1), few enough for their part of c to stay in the cache. */
 static inline __attribute__((always_inline)) void cols_rows(const struct gemv *g, int m, int64_t n0,
                                                             int64_t n1)
 {
-    enum { ROWS = 8 };
     for (int64_t k0 = 0; k0 < g->k || k0 == 0; k0 += ROWS) {
         int64_t k1 = g->k - k0 < ROWS ? g->k : k0 + ROWS, n = n0;
         for (; n + COL_VECS * LANES <= n1; n += COL_VECS * LANES)
@@ -103,7 +105,7 @@ static inline __attribute__((always_inline)) void cols_rows(const struct gemv *g
     }
 }
 
-void k_f32_gemv_cols_avx512(const struct gemv *g, int64_t n0, int64_t n1)
+static void cols_block(const struct gemv *g, int64_t n0, int64_t n1)
 {
     switch (g->m) {
     case 1:
@@ -120,53 +122,90 @@ void k_f32_gemv_cols_avx512(const struct gemv *g, int64_t n0, int64_t n1)
     }
 }
 
-/* One column of b by m rows; four vectors of partial sums each, added up at the end. */
-static inline __attribute__((always_inline)) void dot(const struct gemv *g, int m, int64_t n)
+void k_f32_gemv_cols_avx512(const struct gemv *g, int64_t n0, int64_t n1)
+{
+    int64_t step = CACHED / g->m / (COL_VECS * LANES) * (COL_VECS * LANES);
+    for (int64_t n = n0; n < n1; n += step)
+        cols_block(g, n, n1 - n < step ? n1 : n + step);
+}
+
+/* m rows by some columns of b: a vector of partial sums each, added up at the end. */
+static inline __attribute__((always_inline)) void dots(const struct gemv *g, int m, int64_t n, int cols)
 {
     __m512 acc[4][4];
-    const float *b = g->b + n * g->b_s;
-    int64_t k = 0;
-#pragma GCC unroll 16
+    const float *a = g->a, *b = g->b + n * g->b_s;
+#pragma GCC unroll 4
     for (int i = 0; i < m; i++)
-#pragma GCC unroll 16
-        for (int u = 0; u < 4; u++)
-            acc[i][u] = _mm512_setzero_ps();
-    for (; k + 4 * LANES <= g->k; k += 4 * LANES)
-#pragma GCC unroll 16
-        for (int u = 0; u < 4; u++) {
-            __m512 x = _mm512_loadu_ps(b + k + u * LANES);
-#pragma GCC unroll 16
-            for (int i = 0; i < m; i++)
-                acc[i][u] =
-                    _mm512_fmadd_ps(x, _mm512_loadu_ps(g->a + i * g->a_rs + k + u * LANES), acc[i][u]);
-        }
-    for (; k < g->k; k += LANES) {
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++)
+            acc[i][j] = _mm512_setzero_ps();
+    for (int64_t k = 0; k < g->k; k += LANES) {
         __mmask16 mask = lanes(g->k - k);
-        __m512 x = _mm512_maskz_loadu_ps(mask, b + k);
-#pragma GCC unroll 16
+        __m512 x[4];
+#pragma GCC unroll 4
         for (int i = 0; i < m; i++)
-            acc[i][0] = _mm512_fmadd_ps(x, _mm512_maskz_loadu_ps(mask, g->a + i * g->a_rs + k), acc[i][0]);
+            x[i] = _mm512_maskz_loadu_ps(mask, a + i * g->a_rs + k);
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++) {
+            __m512 y = _mm512_maskz_loadu_ps(mask, b + j * g->b_s + k);
+            _mm_prefetch(b + j * g->b_s + k + AHEAD, _MM_HINT_T0);
+#pragma GCC unroll 4
+            for (int i = 0; i < m; i++)
+                acc[i][j] = _mm512_fmadd_ps(x[i], y, acc[i][j]);
+        }
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 4
     for (int i = 0; i < m; i++)
-        g->c[i * g->ldc + n] = _mm512_reduce_add_ps(
-            _mm512_add_ps(_mm512_add_ps(acc[i][0], acc[i][1]), _mm512_add_ps(acc[i][2], acc[i][3])));
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++)
+            g->c[i * g->ldc + n + j] = _mm512_reduce_add_ps(acc[i][j]);
+}
+
+/* One row by one column, which is fastest read as one stream: four vectors of partial sums. */
+static inline float dot(const float *a, const float *b, int64_t n)
+{
+    __m512 acc[4];
+    int64_t k = 0;
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; u++)
+        acc[u] = _mm512_setzero_ps();
+    for (; k + 4 * LANES <= n; k += 4 * LANES)
+#pragma GCC unroll 4
+        for (int u = 0; u < 4; u++)
+            acc[u] = _mm512_fmadd_ps(_mm512_loadu_ps(a + k + u * LANES), _mm512_loadu_ps(b + k + u * LANES),
+                                     acc[u]);
+    for (; k < n; k += LANES) {
+        __mmask16 mask = lanes(n - k);
+        acc[0] =
+            _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + k), _mm512_maskz_loadu_ps(mask, b + k), acc[0]);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(acc[0], acc[1]), _mm512_add_ps(acc[2], acc[3])));
+}
+
+static inline __attribute__((always_inline)) void dots_all(const struct gemv *g, int m, int64_t n0,
+                                                           int64_t n1)
+{
+    int64_t n = n0;
+    for (; n + 4 <= n1; n += 4)
+        dots(g, m, n, 4);
+    for (; n < n1; n++)
+        dots(g, m, n, 1);
 }
 
 void k_f32_gemv_dots_avx512(const struct gemv *g, int64_t n0, int64_t n1)
 {
-    for (int64_t n = n0; n < n1; n++)
-        switch (g->m) {
-        case 1:
-            dot(g, 1, n);
-            break;
-        case 2:
-            dot(g, 2, n);
-            break;
-        case 3:
-            dot(g, 3, n);
-            break;
-        default:
-            dot(g, 4, n);
-        }
+    switch (g->m) {
+    case 1:
+        for (int64_t n = n0; n < n1; n++)
+            g->c[n] = dot(g->a, g->b + n * g->b_s, g->k);
+        break;
+    case 2:
+        dots_all(g, 2, n0, n1);
+        break;
+    case 3:
+        dots_all(g, 3, n0, n1);
+        break;
+    default:
+        dots_all(g, 4, n0, n1);
+    }
 }
