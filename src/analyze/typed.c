@@ -1,0 +1,170 @@
+/* One inference of a model, and the constants it may look at. */
+#include "analyze/typed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/tensor_pb.h"
+
+/* Whether v is a constant small enough to read. */
+static bool readable(const struct value *v)
+{
+    int64_t n = v->init ? tensor_data_count(v->init) : -1;
+    return n >= 0 && n <= CONST_MAX && (size_t)n * dtype_size(v->init->dt) <= CONST_MAX;
+}
+
+static const struct tensor *get_const(void *user, const struct value *v)
+{
+    struct typed *t = user;
+    if (v->id >= t->m->nvalues)
+        return NULL;
+    if (!t->asked[v->id]) {
+        t->asked[v->id] = 1;
+        /* A constant that cannot be read (its file is missing) is not known; the summary tells about files.
+         */
+        if (readable(v) && tensor_load(t->cx, t->m, v->init, &t->konst[v->id]) != OK) {
+            err_clear(t->cx);
+            memset(&t->konst[v->id], 0, sizeof t->konst[v->id]);
+        }
+    }
+    const struct tensor *k = &t->konst[v->id];
+    return k->kind == RT_TENSOR && k->dt != DT_UNDEFINED ? k : NULL;
+}
+
+static int copy_binding(struct cx *cx, struct typed *t, const struct binding *b)
+{
+    if (!b || !b->n)
+        return OK;
+    t->binding = *b;
+    t->binding.cap = b->n;
+    t->binding.e = arena_dup(&t->arena, b->e, b->n * sizeof *b->e);
+    return t->binding.e ? OK : err_nomem(cx);
+}
+
+/* Makes the message of cx one of ours. */
+static int keep_failure(struct cx *cx, struct typed *t, int rc)
+{
+    char text[1024];
+    if (rc == E_NOMEM || rc == E_TIMEOUT)
+        return rc;
+    err_format(&cx->err, text, sizeof text);
+    t->failed = rc;
+    t->failure = arena_strdup(&t->arena, text);
+    err_clear(cx);
+    return t->failure ? OK : err_nomem(cx);
+}
+
+static int infer_all(struct cx *cx, struct typed *t)
+{
+    t->cx = cx;
+    int rc = infer_model(cx, t->m, &t->env, &t->arena, &t->res);
+    if (rc)
+        rc = keep_failure(cx, t, rc);
+    if (!rc && !t->res.type) {
+        t->res.nvalues = t->m->nvalues;
+        t->res.type = arena_array(&t->arena, (size_t)t->m->nvalues + 1, sizeof *t->res.type);
+        t->res.val = arena_array(&t->arena, (size_t)t->m->nvalues + 1, sizeof *t->res.val);
+        if (!t->res.type || !t->res.val)
+            rc = err_nomem(cx);
+    }
+    return rc;
+}
+
+int typed_new(struct cx *cx, struct model *m, const struct binding *b, struct typed **out)
+{
+    struct typed *t = mem_zalloc(sizeof *t);
+    if (!t)
+        return err_nomem(cx);
+    t->m = m;
+    int rc = ops_resolve(cx, m);
+    if (!rc)
+        rc = copy_binding(cx, t, b);
+    if (!rc) {
+        t->konst = mem_zalloc(((size_t)m->nvalues + 1) * sizeof *t->konst);
+        t->asked = mem_zalloc((size_t)m->nvalues + 1);
+        t->env = (struct infer_env){.konst = get_const, .user = t, .binding = &t->binding};
+        rc = t->konst && t->asked ? infer_all(cx, t) : err_nomem(cx);
+    }
+    if (rc) {
+        typed_free(t);
+        return rc;
+    }
+    *out = t;
+    return OK;
+}
+
+void typed_free(struct typed *t)
+{
+    if (!t)
+        return;
+    for (uint32_t i = 0; t->konst && i < t->m->nvalues; i++)
+        if (t->asked && t->asked[i])
+            tensor_drop(&t->konst[i]);
+    free(t->konst);
+    free(t->asked);
+    arena_free(&t->arena);
+    free(t);
+}
+
+const struct type *typed_value(const struct typed *t, const struct value *v)
+{
+    const struct type *known = v->id < t->res.nvalues ? t->res.type[v->id] : NULL;
+    return known ? known : v->type ? v->type : v->declared;
+}
+
+int typed_enter_call(struct cx *cx, struct typed *t, const struct node *call)
+{
+    const struct graph *body = call->func->body;
+    const struct type **ins = arena_array(&t->arena, body->nins + 1, sizeof *ins);
+    const struct shape_val **vals = arena_array(&t->arena, body->nins + 1, sizeof *vals);
+    if (!ins || !vals)
+        return err_nomem(cx);
+    for (size_t i = 0; i < body->nins && i < (size_t)call->nin; i++) {
+        const struct value *v = call->in[i];
+        ins[i] = v ? typed_value(t, v) : NULL;
+        vals[i] = v && v->id < t->res.nvalues ? t->res.val[v->id] : NULL;
+    }
+    t->cx = cx;
+    int rc = infer_graph(cx, call->func->body, &t->env, ins, vals, (int)body->nins, &t->res);
+    if (rc == E_NOMEM || rc == E_TIMEOUT)
+        return rc;
+    err_clear(cx);
+    return OK;
+}
+
+struct dim type_elements(struct symtab *syms, const struct type *t)
+{
+    if (!t || t->kind != TY_TENSOR || t->rank < 0)
+        return dim_unknown();
+    struct dim n = dim_const(1);
+    for (int i = 0; i < t->rank; i++)
+        n = dim_mul(syms, n, t->dims[i]);
+    return n;
+}
+
+int64_t typed_bytes(const struct typed *t, const struct value *v)
+{
+    const struct type *ty = typed_value(t, v);
+    int64_t bytes;
+    struct dim n = dim_eval(t->m->syms, &t->binding, type_elements(t->m->syms, ty));
+    if (n.kind != DIM_CONST || n.v < 0 || __builtin_mul_overflow(n.v, (int64_t)dtype_size(ty->dt), &bytes))
+        return -1;
+    return bytes;
+}
+
+int bind_rest(struct cx *cx, struct model *m, struct arena *a, struct binding *b, int64_t v)
+{
+    for (size_t i = 0; i < m->graph->nins; i++) {
+        const struct type *t = m->graph->ins[i]->declared;
+        for (int k = 0; t && t->kind == TY_TENSOR && k < t->rank; k++) {
+            const char *names[16];
+            size_t n = dim_symbols(t->dims[k], names, 16);
+            for (size_t j = 0; j < n && j < 16; j++) {
+                struct dim s = dim_symbol(m->syms, names[j]);
+                if (dim_eval(m->syms, b, s).kind != DIM_CONST && !binding_set(m->syms, a, b, s, v))
+                    return err_nomem(cx);
+            }
+        }
+    }
+    return OK;
+}
