@@ -261,7 +261,7 @@ static void print_version(FILE *f)
     fprintf(f, "onnxtool %s\n", ot_version());
     fputs("libraries    ", f);
     const struct ot_list_item *item;
-    for (size_t i = 0; (item = ot_list("libraries", i)); i++)
+    for (size_t i = 0; (item = ot_library(i)); i++)
         fprintf(f, "%s%s %s", i ? ", " : "", item->name, item->what);
     fprintf(f, "\nprocessor    %s, kernels for %s\n", ot_machine(), ot_isa());
     fprintf(f, "newest opset %d\n", ot_newest_opset());

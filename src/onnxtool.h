@@ -280,7 +280,9 @@ struct ot_list_item {
 };
 /* kind: "providers", "passes"; NULL past the end. */
 OT_API const struct ot_list_item *ot_list(const char *kind, size_t i);
-/* Operators that run here. */
+/* A library that this one is linked with, and its version; NULL past the end. */
+OT_API const struct ot_list_item *ot_library(size_t i);
+/* Operators that are known, by domain and name. */
 struct ot_op_info {
     const char *domain, *name;
     int since, newest; /* versions known */

@@ -36,3 +36,8 @@ bool model_meta(const struct model *m, struct arena *a, struct model_meta *out)
             (struct meta_entry){text(p->metadata_props[i]->key), text(p->metadata_props[i]->value)};
     return true;
 }
+
+int64_t model_newest_ir(void)
+{
+    return ONNX__VERSION__IR_VERSION;
+}

@@ -22,5 +22,7 @@ struct model_meta {
 
 /* Memory from a. False: out of memory. A model made in memory has none of it. */
 bool model_meta(const struct model *m, struct arena *a, struct model_meta *out);
+/* The newest IR version that the reader knows. */
+int64_t model_newest_ir(void);
 
 #endif
