@@ -3,6 +3,16 @@
 
 #include "shape/infer_ctx.h"
 
+/* Two expressions that differ at most in clamps meet: a model's scores of s columns and s of 1024 columns cut
+ * from its mask. As long as the table reaches they are equal, beyond it (but for 1 and 0) they do not
+ * broadcast. */
+static bool equal_but_clamps(struct infer_ctx *ic, struct dim a, struct dim b, struct dim *out)
+{
+    struct dim ua = dim_unclamp(ic->syms, a), ub = dim_unclamp(ic->syms, b);
+    *out = ua;
+    return dim_same(ua, ub) && (dim_same(a, ua) || dim_same(b, ub));
+}
+
 /* Where both are expressions that may differ, the result is one of them, or 0: nothing to write down. Rules
  * that guess equality here would be wrong for a dimension of 1. */
 int ic_broadcast_dim(struct infer_ctx *ic, struct dim a, struct dim b, struct dim *out)
@@ -17,7 +27,7 @@ int ic_broadcast_dim(struct infer_ctx *ic, struct dim a, struct dim b, struct di
         return ic_err(ic, E_SHAPE, "dims %" PRId64 " and %" PRId64 " do not broadcast", a.v, b.v);
     } else if (a.kind == DIM_CONST || b.kind == DIM_CONST) {
         *out = a.kind == DIM_CONST ? a : b;
-    } else {
+    } else if (a.kind == DIM_UNKNOWN || b.kind == DIM_UNKNOWN || !equal_but_clamps(ic, a, b, out)) {
         *out = dim_unknown();
     }
     return 0;

@@ -36,6 +36,9 @@ struct dim dim_div_ceil(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_div_exact(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_max(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_min(struct symtab *t, struct dim a, struct dim b);
+/* d with every min(x, number), the number above 1, taken as x: slices are cut from tables ("the first s of
+ * 512 positions") that real inputs do not outgrow. */
+struct dim dim_unclamp(struct symtab *t, struct dim d);
 /* Known facts, symbols being >= 0 (>= 1 is not assumed): -1 no, 0 unknown, 1 yes. */
 int dim_cmp_ge(struct symtab *t, struct dim a, struct dim b);
 

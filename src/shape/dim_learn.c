@@ -10,31 +10,38 @@
 /* Chains of substitutions deeper than this stay as they are: sound, and keeps recursion short. */
 enum { MAX_CHAIN = 200 };
 
-typedef struct dim (*subst_fn)(struct symtab *t, const void *user, const struct expr *sym, int depth);
+/* How an expression is rebuilt: what stands for its symbols, and whether min(x, number) becomes x. */
+struct rule {
+    struct dim (*symbol)(struct symtab *t, const void *user, const struct expr *sym, int depth);
+    const void *user;
+    bool unclamp;
+};
 
-static struct dim subst(struct symtab *t, subst_fn fn, const void *user, struct dim d, int depth);
+static struct dim subst(struct symtab *t, const struct rule *r, struct dim d, int depth);
 
-static struct dim subst_sum(struct symtab *t, subst_fn fn, const void *user, const struct expr *e, int depth)
+static struct dim subst_sum(struct symtab *t, const struct rule *r, const struct expr *e, int depth)
 {
     struct dim sum = dim_const(0);
     for (int i = 0; i < e->nterms; i++) {
         struct dim p = dim_const(e->term[i].coef);
         for (int k = 0; k < e->term[i].n; k++)
-            p = dim_mul(t, p, subst(t, fn, user, (struct dim){DIM_EXPR, 0, e->term[i].atom[k]}, depth));
+            p = dim_mul(t, p, subst(t, r, (struct dim){DIM_EXPR, 0, e->term[i].atom[k]}, depth));
         sum = dim_add(t, sum, p);
     }
     return sum;
 }
 
-static struct dim subst(struct symtab *t, subst_fn fn, const void *user, struct dim d, int depth)
+static struct dim subst(struct symtab *t, const struct rule *r, struct dim d, int depth)
 {
     if (d.kind != DIM_EXPR)
         return d;
     if (d.e->op == EX_SYM)
-        return fn(t, user, d.e, depth);
+        return r->symbol(t, r->user, d.e, depth);
     if (d.e->op == EX_SUM)
-        return subst_sum(t, fn, user, d.e, depth);
-    struct dim a = subst(t, fn, user, d.e->a, depth), b = subst(t, fn, user, d.e->b, depth);
+        return subst_sum(t, r, d.e, depth);
+    if (r->unclamp && d.e->op == EX_MIN && d.e->b.kind == DIM_CONST && d.e->b.v > 1)
+        return subst(t, r, d.e->a, depth);
+    struct dim a = subst(t, r, d.e->a, depth), b = subst(t, r, d.e->b, depth);
     if (dim_same(a, d.e->a) && dim_same(b, d.e->b))
         return d;
     if (d.e->op == EX_FLOOR)
@@ -61,7 +68,7 @@ static struct dim resolve(struct symtab *t, struct dim d, int depth)
         return d;
     struct expr *e = (struct expr *)d.e;
     if (e->gen != t->gen) {
-        struct dim r = subst(t, learned, NULL, d, depth);
+        struct dim r = subst(t, &(struct rule){.symbol = learned}, d, depth);
         e->known = r.kind == DIM_UNKNOWN ? d : r;
         e->gen = t->gen;
     }
@@ -196,11 +203,11 @@ static struct dim bound(struct symtab *t, const void *user, const struct expr *s
 struct dim dim_eval(struct symtab *t, const struct binding *b, struct dim d)
 {
     if (d.kind == DIM_EXPR && b)
-        d = subst(t, bound, b, d, 0);
+        d = subst(t, &(struct rule){bound, b, false}, d, 0);
     if (d.kind != DIM_EXPR)
         return d;
     d = dim_resolve(t, d);
-    return d.kind == DIM_EXPR && b ? subst(t, bound, b, d, 0) : d;
+    return d.kind == DIM_EXPR && b ? subst(t, &(struct rule){bound, b, false}, d, 0) : d;
 }
 
 static bool bind_symbol(struct arena *a, struct binding *b, const struct expr *sym, int64_t v)
@@ -215,7 +222,7 @@ static bool bind_symbol(struct arena *a, struct binding *b, const struct expr *s
 
 bool binding_set(struct symtab *t, struct arena *a, struct binding *b, struct dim d, int64_t v)
 {
-    struct dim now = d.kind == DIM_EXPR ? subst(t, bound, b, d, 0) : d;
+    struct dim now = d.kind == DIM_EXPR ? subst(t, &(struct rule){bound, b, false}, d, 0) : d;
     if (now.kind == DIM_UNKNOWN)
         return true;
     if (now.kind == DIM_CONST)
@@ -230,6 +237,19 @@ bool binding_set(struct symtab *t, struct arena *a, struct binding *b, struct di
         return true;
     struct dim s = solve_for(t, diff, 0);
     return s.kind == DIM_CONST && s.v >= 0 && bind_symbol(a, b, diff.e->term[0].atom[0], s.v);
+}
+
+static struct dim same_symbol(struct symtab *t, const void *user, const struct expr *sym, int depth)
+{
+    (void)t;
+    (void)user;
+    (void)depth;
+    return (struct dim){DIM_EXPR, 0, sym};
+}
+
+struct dim dim_unclamp(struct symtab *t, struct dim d)
+{
+    return subst(t, &(struct rule){.symbol = same_symbol, .unclamp = true}, d, 0);
 }
 
 static void collect(struct dim d, const char **names, size_t cap, size_t *n)
