@@ -221,6 +221,10 @@ static int shape_outputs(struct cx *cx, struct frame *f, struct type **types, st
     for (int o = 0; o < s->nout; o++) {
         if (!out[o])
             continue;
+        if (types[o] && (types[o]->kind == TY_SEQ || types[o]->kind == TY_OPT || types[o]->kind == TY_MAP)) {
+            tensor_drop(out[o]); /* the operator makes it (ec_set_out) */
+            continue;
+        }
         int64_t dims[TENSOR_MAX_RANK];
         int rc = numbers(cx, s, o, types[o], dims);
         if (rc)

@@ -96,8 +96,8 @@ enum bin_op {
     BIN_AND,   /* BIN_AND .. BIN_XOR: bits of integers, and logic of bool */
     BIN_OR,
     BIN_XOR,
-    BIN_SHL, /* unsigned; a shift by the width or more gives 0 */
-    BIN_SHR,
+    BIN_SHL, /* integers; a shift by the width or more (or below 0) gives 0 */
+    BIN_SHR, /* arithmetic for signed types: then -1 of a negative value */
     BIN_EQ, /* BIN_EQ .. BIN_GE: out is bool */
     BIN_LT,
     BIN_LE,

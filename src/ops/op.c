@@ -93,8 +93,9 @@ static int resolve(struct func_index *fi, struct node *n)
     int64_t opset = graph_opset(n->graph, n->domain);
     if (opset > 0)
         n->ver = schema_find(n->domain, n->op_type, opset);
-    /* An operator of a domain that has no schema rows still runs if we have it. */
-    if (n->ver || (opset > 0 && *domain_norm(n->domain)))
+    /* An operator of a domain that has no schema rows still runs if we have it: fused nodes that a pass made
+     * are of no opset. */
+    if (n->ver || !schema_newest_opset(n->domain))
         n->op = op_find(n->domain, n->op_type);
     return 0;
 }

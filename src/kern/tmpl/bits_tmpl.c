@@ -29,14 +29,21 @@ void NAME (xor)(enum bin_form form, const void *a, const void *b, void *out, siz
     loop(bit_xor, form, a, b, out, n);
 }
 
-#if !T_SIGNED
+/* A shift by the width or more, or by less than nothing, leaves what many single shifts would. */
+#if T_SIGNED
+#define BELOW_0(x) ((x) < 0)
+#else
+#define BELOW_0(x) false
+#endif
 static inline T shl(T a, T b)
 {
-    return b >= T_BITS ? 0 : (T)((UT)a << b);
+    return BELOW_0(b) || b >= T_BITS ? 0 : (T)((UT)a << b);
 }
 static inline T shr(T a, T b)
 {
-    return b >= T_BITS ? 0 : (T)(a >> b);
+    if (!BELOW_0(b) && b < T_BITS)
+        return (T)(a >> b);
+    return BELOW_0(a) ? (T)-1 : 0;
 }
 void NAME(shl)(enum bin_form form, const void *a, const void *b, void *out, size_t n)
 {
@@ -46,7 +53,6 @@ void NAME(shr)(enum bin_form form, const void *a, const void *b, void *out, size
 {
     loop(shr, form, a, b, out, n);
 }
-#endif
 
 void NAME(bit_not)(const void *in, void *out, size_t n, const struct un_params *p)
 {
