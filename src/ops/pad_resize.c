@@ -761,7 +761,7 @@ static int depth_ref(struct exec_ctx *ec, const void *params)
 {
     const struct depth *d = params;
     static const int64_t dcr[6] = {0, 3, 4, 1, 5, 2}, crd[6] = {0, 1, 4, 2, 5, 3},
-                         space[6] = {0, 3, 5, 1, 2, 4};
+                         dcr_back[6] = {0, 3, 5, 1, 2, 4}, crd_back[6] = {0, 1, 3, 5, 2, 4};
     struct copy_plan plan;
     if (!ec_has_out(ec, 0))
         return 0;
@@ -773,7 +773,8 @@ static int depth_ref(struct exec_ctx *ec, const void *params)
     int64_t v_dcr[6] = {x[0], b, b, c, x[2], x[3]}, v_crd[6] = {x[0], c, b, b, x[2], x[3]};
     int64_t v_space[6] = {x[0], x[1], x[2] / b, b, x[3] / b, b};
     const int64_t *view = !d->to_space ? v_space : d->crd ? v_crd : v_dcr;
-    if (copy_init_transpose(&plan, 6, view, !d->to_space ? space : d->crd ? crd : dcr))
+    const int64_t *perm = d->to_space ? (d->crd ? crd : dcr) : d->crd ? crd_back : dcr_back;
+    if (copy_init_transpose(&plan, 6, view, perm))
         return err_set(ec->cx, E_SHAPE, "too many axes");
     struct copy_job j = {ec, &plan};
     int64_t units = copy_units(&plan);
