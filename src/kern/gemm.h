@@ -84,20 +84,28 @@ typedef void gemm_ref_fn(const struct gemm_ref *g, int64_t m0, int64_t m1);
 /* The row of dt over a pool; only where k->gemm.ref[dt] is set. */
 void gemm_ref_run(const struct kern *k, enum dtype dt, const struct gemm_ref *g, struct pool *pool);
 
-/* 8-bit integers: C[m][n] = sum over k of (A[m][k] - za[m]) (B[k][n] - zb[n]) as int32, exact (modulo 2^32).
- * az, bz: zero points, one a row (column) with stride 1, one for all with stride 0; NULL: zero. */
+/* 8-bit integers: C[m][n] = sum over k of (A[m][k] - za[m]) (B[k][n] - zb[n]) as int32, exact modulo 2^32.
+ * za, zb: zero points, one a row (column) with step 1, one for all with step 0; NULL: zero. */
 struct gemm_i8 {
     int64_t m, n, k;
     const void *a, *b;
     bool a_signed, b_signed;
     int64_t a_rs, a_cs, b_rs, b_cs;
     const int32_t *za, *zb;
-    int za_step, zb_step; /* 0 or 1 */
-    const void *b_packed; /* replaces b */
+    int za_step, zb_step;
+    const void *b_packed; /* replaces b; b_signed still tells what it was */
     int32_t *c;
     int64_t ldc;
 };
-/* One range [m0, m1) of rows. */
+
+/* As for float: B packed ahead (64-byte aligned), scratch, and the product. Sizes: false on overflow. */
+bool gemm_i8_pack_b_size(const struct kern *k, int64_t kdim, int64_t n, size_t *bytes);
+void gemm_i8_pack_b(const struct kern *k, int64_t kdim, int64_t n, const void *b, bool is_signed, int64_t rs,
+                    int64_t cs, void *packed);
+bool gemm_i8_scratch(const struct kern *k, const struct gemm_i8 *g, size_t *bytes);
+void gemm_i8_run(const struct kern *k, const struct gemm_i8 *g, struct pool *pool, void *scratch);
+
+/* The same from the definition, rows [m0, m1); b_packed is not looked at. */
 typedef void gemm_i8_fn(const struct gemm_i8 *g, int64_t m0, int64_t m1);
 
 /* Kernels. */
@@ -145,6 +153,24 @@ typedef void gemv_fn(const struct gemv *g, int64_t n0, int64_t n1);
 typedef void epi_row_fn(const struct gemm_epi *e, int64_t m, int64_t n0, const float *s, float *dst,
                         int64_t n);
 
+/* One tile of 8-bit products. Operands are quads: four values of k in 32 bits, unsigned in a, signed in b; a
+ * quad row of a has `as` quads, of b the tile's nr. c[i][j] = sum + row_scale[i] * col_sum[j] + row_off[i] *
+ * col_zero[j], modulo 2^32; the column arrays are read to the full width. */
+struct gemm_i8_tile {
+    int64_t quads;
+    const uint32_t *a;
+    int64_t as;
+    const uint32_t *b;
+    int32_t *c;
+    int64_t ldc;
+    int m, n;
+    const uint32_t *row_scale, *row_off, *col_sum, *col_zero;
+};
+struct gemm_i8_kern {
+    int mr, nr;
+    void (*run)(const struct gemm_i8_tile *t);
+};
+
 struct gemm_kern {
     const struct gemm_f32_tile *f32;
     epi_row_fn *f32_epi_row;
@@ -152,7 +178,8 @@ struct gemm_kern {
     gemv_fn *f32_gemv_cols; /* b columns adjacent */
     gemv_fn *f32_gemv_dots; /* b rows adjacent: b[n * b_s + k]; a columns adjacent (a_cs 1) */
     gemm_ref_fn *ref[DT_COUNT];
-    gemm_i8_fn *i8;
+    gemm_i8_fn *i8; /* the plain form */
+    const struct gemm_i8_kern *i8_tile;
 };
 
 #endif

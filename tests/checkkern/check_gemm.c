@@ -278,6 +278,24 @@ static int32_t byte_at(const void *p, int64_t i, bool s)
     return s ? ((const int8_t *)p)[i] : ((const uint8_t *)p)[i];
 }
 
+static void run_i8(struct ck *c, const struct kern *k, struct gemm_i8 *g)
+{
+    size_t bytes = 0;
+    if (!strcmp(c->row->slot, "gemm.i8")) {
+        c->var.gemm.i8(g, 0, g->m);
+        return;
+    }
+    if (ck_below(c, 2) && gemm_i8_pack_b_size(k, g->k, g->n, &bytes)) {
+        void *packed = ck_alloc(c, bytes, 64);
+        gemm_i8_pack_b(k, g->k, g->n, g->b, g->b_signed, g->b_rs, g->b_cs, packed);
+        g->b_packed = packed;
+    }
+    if (!gemm_i8_scratch(k, g, &bytes))
+        ck_fail(c, "scratch size overflowed");
+    else
+        gemm_i8_run(k, g, NULL, ck_alloc(c, bytes, 64));
+}
+
 static void check_i8(struct ck *c)
 {
     for (int i = 0; i < (c->quick ? 40 : 200); i++) {
@@ -309,7 +327,7 @@ static void check_i8(struct ck *c)
         g.zb_step = (int)ck_below(c, 2);
         g.ldc = n;
         g.c = ck_alloc(c, (size_t)(m * n) * 4, 4);
-        c->var.gemm.i8(&g, 0, m);
+        run_i8(c, i % 3 ? &c->var : &c->full, &g);
         for (int64_t j = 0; j < m * n; j++) {
             int64_t s = 0, r = j / n, q = j % n;
             for (int64_t kk = 0; kk < k; kk++)
@@ -374,6 +392,48 @@ static void bench_tile(struct ck *c)
     bench_shape(c, 4, 4096, 4096, 2, 0);
 }
 
+struct bench_i8 {
+    const struct kern *k;
+    struct gemm_i8 g;
+    void *scratch;
+};
+
+static void bench_i8_call(void *arg)
+{
+    struct bench_i8 *b = arg;
+    gemm_i8_run(b->k, &b->g, NULL, b->scratch);
+}
+
+static void bench_i8_shape(struct ck *c, int64_t m, int64_t n, int64_t k)
+{
+    struct bench_i8 be = {&c->full, {.m = m, .n = n, .k = k, .b_signed = true, .a_rs = k, .a_cs = 1}, NULL};
+    uint8_t *a = ck_alloc(c, (size_t)(m * k), 1), *b = ck_alloc(c, (size_t)(k * n), 1);
+    size_t bytes = 0;
+    char what[64];
+    ck_fill_bytes(c, a, (size_t)(m * k));
+    ck_fill_bytes(c, b, (size_t)(k * n));
+    gemm_i8_pack_b_size(be.k, k, n, &bytes);
+    void *packed = ck_alloc(c, bytes, 64);
+    gemm_i8_pack_b(be.k, k, n, b, true, n, 1, packed);
+    be.g.a = a;
+    be.g.b_packed = packed;
+    be.g.c = ck_alloc(c, (size_t)(m * n) * 4, 64);
+    be.g.ldc = n;
+    gemm_i8_scratch(be.k, &be.g, &bytes);
+    be.scratch = ck_alloc(c, bytes, 64);
+    snprintf(what, sizeof what, "%ldx%ldx%ld B packed (ops)", (long)m, (long)n, (long)k);
+    ck_bench(c, what, 2.0 * (double)m * (double)n * (double)k, 0, bench_i8_call, &be);
+    ck_done(c);
+}
+
+static void bench_i8(struct ck *c)
+{
+    bench_i8_shape(c, 128, 768, 768);
+    bench_i8_shape(c, 128, 768, 3072);
+    bench_i8_shape(c, 1024, 1024, 1024);
+    bench_i8_shape(c, 1, 4096, 4096);
+}
+
 static void bench_gemv(struct ck *c)
 {
     int layout = strstr(c->row->slot, "dots") != NULL;
@@ -383,11 +443,8 @@ static void bench_gemv(struct ck *c)
 }
 
 const struct check check_gemm[] = {
-    {"gemm.f32", check_tile, bench_tile},
-    {"gemm.x32_transpose", check_transpose, NULL},
-    {"gemm.f32_gemv_*", check_gemv, bench_gemv},
-    {"gemm.ref*", check_ref, NULL},
-    {"gemm.f32_epi_row", check_epi_row, NULL},
-    {"gemm.i8", check_i8, NULL},
-    {NULL, NULL, NULL},
+    {"gemm.f32", check_tile, bench_tile},        {"gemm.x32_transpose", check_transpose, NULL},
+    {"gemm.f32_gemv_*", check_gemv, bench_gemv}, {"gemm.ref*", check_ref, NULL},
+    {"gemm.f32_epi_row", check_epi_row, NULL},   {"gemm.i8", check_i8, NULL},
+    {"gemm.i8_tile", check_i8, bench_i8},        {NULL, NULL, NULL},
 };
