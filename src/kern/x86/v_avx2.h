@@ -187,4 +187,36 @@ static inline vm v_mnone(void)
     return _mm256_setzero_ps();
 }
 
+/* Elements 0, 2, 4, ... of a and b in sequence. */
+static inline vf v_even(vf a, vf b)
+{
+    __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(pairs, _MM_SHUFFLE(3, 1, 2, 0)));
+}
+/* Bytes to 32-bit integers and the low bytes back; n elements at most VN. */
+static inline vi v_load_u8(const uint8_t *p, size_t n)
+{
+    uint8_t b[8] = {0};
+    __builtin_memcpy(b, p, n);
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)b));
+}
+static inline vi v_load_s8(const uint8_t *p, size_t n)
+{
+    uint8_t b[8] = {0};
+    __builtin_memcpy(b, p, n);
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)b));
+}
+static inline void v_store_low8(uint8_t *p, vi x, size_t n)
+{
+    uint8_t b[16];
+    __m256i low = _mm256_and_si256(x, _mm256_set1_epi32(255));
+    __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    _mm_storeu_si128((__m128i *)b, _mm_packus_epi16(w, w));
+    __builtin_memcpy(p, b, n);
+}
+static inline vi v_iload_n(const int32_t *p, size_t n)
+{
+    return _mm256_maskload_epi32(p, v_first(n));
+}
+
 #endif

@@ -179,4 +179,28 @@ static inline vm v_mnone(void)
     return 0;
 }
 
+/* Elements 0, 2, 4, ... of a and b in sequence. */
+static inline vf v_even(vf a, vf b)
+{
+    __m512i at = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(a, at, b);
+}
+/* Bytes to 32-bit integers and the low bytes back; n elements at most VN. */
+static inline vi v_load_u8(const uint8_t *p, size_t n)
+{
+    return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << n) - 1), p));
+}
+static inline vi v_load_s8(const uint8_t *p, size_t n)
+{
+    return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << n) - 1), p));
+}
+static inline void v_store_low8(uint8_t *p, vi x, size_t n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, (__mmask16)((1u << n) - 1), x);
+}
+static inline vi v_iload_n(const int32_t *p, size_t n)
+{
+    return _mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), p);
+}
+
 #endif

@@ -1,0 +1,3 @@
+#include "kern/x86/v_avx512.h"
+
+#include "kern/tmpl/pool_simd_tmpl.c"

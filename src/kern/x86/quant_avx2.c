@@ -1,0 +1,3 @@
+#include "kern/x86/v_avx2.h"
+
+#include "kern/tmpl/quant_simd_tmpl.c"
