@@ -9,6 +9,7 @@
 #include "base/blob.h"
 #include "base/cpu.h"
 #include "base/str.h"
+#include "compare/metrics.h"
 #include "io/tmpfile.h"
 #include "ops/op.h"
 #include "ops/schema.h"
@@ -269,6 +270,39 @@ bool ot_tensor_stats(const ot_tensor *tensor, struct ot_stats *s)
     }
     s->sd = sqrt(dev / (double)finite);
     return true;
+}
+
+size_t ot_tensor_top(const ot_tensor *t, int64_t start, int64_t n, size_t k, int64_t *out)
+{
+    size_t found = 0;
+    for (int64_t i = start; i < start + n; i++) {
+        double v = ot_tensor_f64(t, i);
+        size_t at = found;
+        while (at > 0 && v > ot_tensor_f64(t, out[at - 1]))
+            at--;
+        if (isnan(v) || at >= k)
+            continue;
+        size_t keep = found < k ? found : k - 1;
+        memmove(out + at + 1, out + at, (keep - at) * sizeof *out);
+        out[at] = i;
+        found = found < k ? found + 1 : k;
+    }
+    return found;
+}
+
+const char *ot_tensor_index(const ot_tensor *t, int64_t flat, char *buf, size_t size)
+{
+    return index_text(unwrap(t), flat, buf, size);
+}
+
+int ot_tensor_piece(ot_ctx *c, const ot_tensor *t, size_t k, size_t n, ot_tensor **out)
+{
+    struct tensor v = *unwrap(t);
+    if (v.kind != RT_TENSOR || v.rank < 1 || n == 0 || v.dims[0] % (int64_t)n || k >= n)
+        return ot_fail(c, 3, "a tensor of this shape does not fall into %zu pieces", n);
+    v.dims[0] /= (int64_t)n;
+    v.data = v.data ? (char *)v.data + k * tensor_bytes(&v) : NULL;
+    return ot_tensor_copy(c, wrap(&v), out);
 }
 
 /* ---- lists ---- */

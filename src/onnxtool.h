@@ -87,6 +87,8 @@ OT_API const ot_tensor *ot_tensor_item(const ot_tensor *t, size_t i);
 OT_API int ot_tensor_new(ot_ctx *c, int dtype, int rank, const int64_t *dims, const void *data,
                          ot_tensor **out);
 OT_API int ot_tensor_copy(ot_ctx *c, const ot_tensor *src, ot_tensor **out);
+/* Piece k of n along the first axis, which n must divide; a copy. */
+OT_API int ot_tensor_piece(ot_ctx *c, const ot_tensor *t, size_t k, size_t n, ot_tensor **out);
 OT_API void ot_tensor_free(ot_tensor *t);
 /* "float[1,3,224,224]", "seq(float[2])" into buf; returns buf. */
 OT_API const char *ot_tensor_text(const ot_tensor *t, char *buf, size_t size);
@@ -96,6 +98,11 @@ struct ot_stats {
     double min, max, mean, sd;                   /* of the finite ones; NaN when there are none */
     int64_t argmin, argmax;                      /* flat index; -1: none */
 };
+/* The flat indices of the k largest elements of a row of n from start, largest first, ties by index; NaN
+ * never. Returns how many were found. */
+OT_API size_t ot_tensor_top(const ot_tensor *t, int64_t start, int64_t n, size_t k, int64_t *out);
+/* "[3, 0, 17]" of a flat index into buf; returns buf. */
+OT_API const char *ot_tensor_index(const ot_tensor *t, int64_t flat, char *buf, size_t size);
 /* Of a numeric tensor (bool as 0 and 1, complex by magnitude); false for strings and other kinds. */
 OT_API bool ot_tensor_stats(const ot_tensor *t, struct ot_stats *out);
 

@@ -1,0 +1,49 @@
+/* Options about what a model is fed. */
+#include "groups.h"
+
+#define AT(field) offsetof(struct input_opts, field)
+
+static const struct opt rows[] = {
+    {"input", 0, OPT_LIST, AT(inputs), .arg = "[NAME=]PATH",
+     .help = "values for an input, or a whole sample set",
+     .more = "NAME=PATH reads a .npy or .pb file for one input. PATH alone is a set: an .npz, a folder with "
+             "input_0.pb, "
+             "input_1.pb, ... or a folder of files called after the inputs; a folder with test_data_set_0, "
+             "test_data_set_1, ... is several. Repeat it for several sets. A file that holds more than the "
+             "batch that "
+             "the model has fixed is fed in pieces.",
+     .complete = OPT_FILE},
+    {"fill", 0, OPT_LIST, AT(fills), .arg = "[NAME=]HOW",
+     .help = "make values up: LO:HI, zeros, ones, arange, normal",
+     .more = "Inputs that no --input gives are made up. By default values are chosen that the model takes: "
+             "indices "
+             "inside the table that they index, masks of ones, positions in order."},
+    {"seed", 0, OPT_INT, AT(seed), .arg = "N", .help = "seed of made-up values (0)"},
+    {"shape", 0, OPT_LIST, AT(shapes), .arg = "NAME=1x3x224x224",
+     .help = "shape of a made-up input; * keeps a dim"},
+    {"dim", 0, OPT_LIST, AT(dims), .arg = "SYMBOL=N", .help = "size of a symbolic axis"},
+    {0},
+};
+
+const struct opt_group group_input = {"Inputs", rows};
+
+struct ot_feed_opts input_feed_opts(const struct input_opts *o)
+{
+    return (struct ot_feed_opts){.inputs = o->inputs.v,
+                                 .fills = o->fills.v,
+                                 .shapes = o->shapes.v,
+                                 .dims = o->dims.v,
+                                 .seed = (uint64_t)o->seed};
+}
+
+void input_notes(struct app *app, const ot_model *m, const ot_feed *f, const ot_values *first)
+{
+    for (size_t i = 0; i < ot_model_ninputs(m); i++) {
+        const char *how = ot_feed_how(f, i), *name = ot_model_input(m, i)->name;
+        const ot_tensor *t = ot_values_find(first, name);
+        char type[200];
+        if (how && t)
+            cmd_note(app, "input %s made up: %s, %s", rp_name(app->report, name),
+                     ot_tensor_text(t, type, sizeof type), how);
+    }
+}

@@ -1,0 +1,44 @@
+/* Option groups of commands that run models. */
+#ifndef CMD_GROUPS_H
+#define CMD_GROUPS_H
+
+#include "cmd.h"
+
+/* What a model is fed (group_input.c). */
+struct input_opts {
+    struct opt_list inputs, fills, shapes, dims;
+    int64_t seed;
+};
+extern const struct opt_group group_input;
+struct ot_feed_opts input_feed_opts(const struct input_opts *o);
+/* Says on stderr how inputs were made up, dims of the first sample included. */
+void input_notes(struct app *app, const ot_model *m, const ot_feed *f, const ot_values *first);
+
+/* How it runs (group_engine.c). */
+struct engine_opts {
+    int level; /* enum ot_opt */
+    struct opt_list providers, provider_options, skip_pass;
+    bool strict;
+    int64_t threads;
+    const char *cpu_mask;
+    uint64_t max_memory;
+    double timeout;
+};
+extern const struct opt_group group_engine;
+void engine_defaults(struct engine_opts *o);
+struct ot_session_opts engine_session_opts(const struct engine_opts *o);
+/* Puts --max-memory and --timeout into the context. */
+void engine_limits(struct app *app, const struct engine_opts *o);
+
+/* Tolerances of a comparison (group_compare.c). */
+struct compare_opts {
+    struct opt_list expect, rtol, atol;
+    double max_outliers, min_cosine, min_sqnr;
+};
+extern const struct opt_group group_compare;
+void compare_defaults(struct compare_opts *o);
+/* The tolerance for one output. False: a malformed --rtol or --atol, the usage error is printed. */
+bool compare_tolerance(struct app *app, const struct compare_opts *o, const char *output,
+                       struct ot_tolerance *t);
+
+#endif

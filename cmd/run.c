@@ -1,0 +1,342 @@
+/* onnxtool run: feeds a model, runs it, shows and checks what comes out. */
+#include "run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AT(field) offsetof(struct run_opts, field)
+
+static const struct opt rows[] = {
+    {"save", 0, OPT_STRING, AT(save), .arg = "PATH", .help = "keep the outputs: an .npz, or a folder",
+     .more = "A folder gets a file an output: .npy, or .pb for types that numpy lacks. With several samples "
+             "it gets a "
+             "folder test_data_set_N for each.",
+     .complete = OPT_FILE},
+    {"save-inputs", 0, OPT_STRING, AT(save_inputs), .arg = "PATH",
+     .help = "keep the inputs, made-up ones too", .complete = OPT_FILE},
+    {"dump", 0, OPT_LIST, AT(dump), .arg = "GLOB", .help = "keep intermediate values by name, into --save",
+     .more = "Optimization keeps the values that are named without wildcards; with wildcards only what is "
+             "left is "
+             "seen, -O none sees all."},
+    {"top", 0, OPT_INT, AT(top), .arg = "K", .help = "show the K largest elements of each row of the outputs",
+     .lo = 1, .hi = 1000},
+    {"labels", 0, OPT_STRING, AT(labels), .arg = "FILE", .help = "class names, one a line",
+     .complete = OPT_FILE},
+    {"truth", 0, OPT_STRING, AT(truth), .arg = "FILE.npy",
+     .help = "right classes: print the accuracy of the first output", .complete = OPT_FILE},
+    {"min-top1", 0, OPT_NUMBER, AT(min_top1), .arg = "SHARE", .help = "exit 1 when the accuracy is below",
+     .hi = 1},
+    {"check-finite", 0, OPT_FLAG, AT(check_finite),
+     .help = "exit 1 at the first node that makes a NaN or Inf, and name it"},
+    {"placement", 0, OPT_FLAG, AT(placement), .help = "show which provider and kernel ran each node"},
+    {"profile", 0, OPT_FLAG, AT(profile), .help = "show where the time went"},
+    {"trace", 0, OPT_STRING, AT(trace), .arg = "FILE", .help = "write a Chrome trace", .complete = OPT_FILE},
+    {0},
+};
+static const struct opt_group group_run = {"Results", rows};
+
+static const struct opt_use uses[] = {
+    {&group_input, AT(input)},
+    {&group_run, 0},
+    {&group_compare, AT(compare)},
+    {&group_engine, AT(engine)},
+    {&group_model, AT(model)},
+    {&group_report, AT(report)},
+    {0},
+};
+
+static void defaults(void *opts)
+{
+    struct run_opts *o = opts;
+    engine_defaults(&o->engine);
+    compare_defaults(&o->compare);
+    o->min_top1 = NAN;
+}
+
+/* ---- setting up ---- */
+
+/* Inputs that have a default in the model but are fed: the session must not take them for constants. */
+static const char **fed_defaults(const ot_model *m, const ot_values *in)
+{
+    const char **names = xalloc((ot_model_ninputs(m) + 1) * sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < ot_model_ninputs(m); i++) {
+        const struct ot_value_info *v = ot_model_input(m, i);
+        if (v->has_default && ot_values_find(in, v->name))
+            names[n++] = xdup(v->name);
+    }
+    return names;
+}
+
+static bool has_wildcard(const char *s)
+{
+    return strpbrk(s, "*?[") != NULL;
+}
+
+/* Values that --dump names outright. */
+static const char **kept_values(const struct opt_list *dump)
+{
+    const char **names = xalloc((dump->n + 1) * sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < dump->n; i++)
+        if (!has_wildcard(dump->v[i]))
+            names[n++] = dump->v[i];
+    return names;
+}
+
+static void free_names(const char **names, bool own)
+{
+    for (size_t i = 0; own && names[i]; i++)
+        free((void *)(uintptr_t)names[i]);
+    free(names);
+}
+
+static int open_session(struct job *j, const ot_values *first)
+{
+    struct ot_session_opts so = engine_session_opts(&j->o->engine);
+    const char **fed = fed_defaults(j->m, first), **keep = kept_values(&j->o->dump);
+    so.feed_defaults = fed;
+    so.keep = keep;
+    so.profile = j->o->profile;
+    int rc = ot_session_new(j->app->ctx, j->m, &so, &j->s);
+    j->m = NULL;
+    free_names(fed, true);
+    free_names(keep, false);
+    if (rc)
+        return cmd_fail(j->app, rc);
+    if (j->o->dump.n || j->o->check_finite || j->o->trace)
+        ot_session_watch(j->s, watch_step, j);
+    return EXIT_DONE;
+}
+
+static int read_side_files(struct job *j)
+{
+    int code = read_labels(j);
+    if (!code)
+        code = read_truth(j);
+    return code ? code : read_expected(j);
+}
+
+static int open_job(struct job *j)
+{
+    struct ot_load_opts lo = model_load_opts(&j->o->model);
+    struct ot_feed_opts fo = input_feed_opts(&j->o->input);
+    const ot_values *first;
+    ot_ctx *c = j->app->ctx;
+    int rc = ot_model_load(c, j->path, &lo, &j->m);
+    if (!rc)
+        rc = ot_feed_new(c, j->m, &fo, &j->feed);
+    if (!rc)
+        rc = ot_feed_get(c, j->feed, 0, &first);
+    if (rc)
+        return cmd_fail(j->app, rc);
+    j->samples = ot_feed_count(j->feed);
+    input_notes(j->app, j->m, j->feed, first);
+    j->dump_hit = xalloc((j->o->dump.n + 1) * sizeof *j->dump_hit);
+    int code = read_side_files(j);
+    return code ? code : open_session(j, first);
+}
+
+static void close_job(struct job *j)
+{
+    ot_session_free(j->s);
+    ot_feed_free(j->feed);
+    ot_model_free(j->m);
+    ot_values_free(j->dumped);
+    ot_tensor_free(j->truth);
+    for (size_t i = 0; i < j->nexpect; i++) {
+        ot_values_free(j->expect[i].set);
+        ot_tensor_free(j->expect[i].one);
+    }
+    for (size_t i = 0; i < j->nlabels; i++)
+        free((void *)(uintptr_t)j->labels[i]);
+    for (size_t i = 0; i < j->nevents; i++) {
+        free((void *)(uintptr_t)j->events[i].name);
+        free((void *)(uintptr_t)j->events[i].op);
+    }
+    free(j->expect);
+    free(j->labels);
+    free(j->dump_hit);
+    free(j->events);
+}
+
+/* ---- one sample ---- */
+
+static int save_values(struct job *j, const ot_values *v, const char *path)
+{
+    char *sub = NULL;
+    if (j->samples > 1) {
+        size_t n = strlen(path);
+        if (n > 4 && strcmp(path + n - 4, ".npz") == 0)
+            return cmd_usage(j->app, "%zu samples do not go into one archive: give a folder", j->samples);
+        if (mkdir(path, 0777) && access(path, F_OK))
+            return cmd_fail(j->app, ot_fail(j->app->ctx, EXIT_MACHINE, "%s: cannot be made", path));
+        sub = xalloc(n + 48);
+        snprintf(sub, n + 48, "%s/test_data_set_%zu", path, j->sample);
+    }
+    int rc = ot_values_write(j->app->ctx, v, sub ? sub : path);
+    free(sub);
+    return rc ? cmd_fail(j->app, rc) : EXIT_DONE;
+}
+
+static int save_outputs(struct job *j)
+{
+    ot_values *v;
+    int rc = ot_session_outputs(j->app->ctx, j->s, &v);
+    for (size_t i = 0; !rc && j->dumped && i < ot_values_count(j->dumped); i++)
+        rc = ot_values_add(j->app->ctx, v, ot_values_name(j->dumped, i), ot_values_tensor(j->dumped, i));
+    if (rc)
+        return cmd_fail(j->app, rc);
+    int code = save_values(j, v, j->o->save);
+    ot_values_free(v);
+    return code;
+}
+
+/* Samples beyond the first few are run and judged, not printed, unless asked (-v). */
+enum { SHOWN_SAMPLES = 1 };
+
+static bool shown(const struct job *j)
+{
+    return j->sample < SHOWN_SAMPLES || j->app->verbose > 0;
+}
+
+static void begin_sample(struct job *j)
+{
+    js_obj(j->app->report, NULL);
+    js_uint(j->app->report, "sample", j->sample);
+    if (j->samples > 1 && shown(j))
+        rp_title(j->app->report, "sample %zu of %zu", j->sample + 1, j->samples);
+    ot_values_free(j->dumped);
+    j->dumped = NULL;
+    if (j->o->dump.n)
+        ot_values_new(j->app->ctx, &j->dumped);
+    j->last = ot_now();
+}
+
+static int after_sample(struct job *j)
+{
+    int code = EXIT_DONE;
+    if (shown(j) || rp_json(j->app->report))
+        show_outputs(j);
+    if (j->o->save)
+        code = cmd_worse(code, save_outputs(j));
+    code = cmd_worse(code, judge(j));
+    return cmd_worse(code, compare_outputs(j));
+}
+
+static int run_sample(struct job *j)
+{
+    const ot_values *in;
+    ot_ctx *c = j->app->ctx;
+    int rc = ot_feed_get(c, j->feed, j->sample, &in), code = EXIT_DONE;
+    if (rc)
+        return cmd_fail(j->app, rc);
+    if (j->o->save_inputs)
+        code = save_values(j, in, j->o->save_inputs);
+    begin_sample(j);
+    rc = ot_session_run(c, j->s, in);
+    code = cmd_worse(code, rc ? cmd_fail(j->app, rc) : after_sample(j));
+    js_end(j->app->report);
+    return code;
+}
+
+static int check_dumps(struct job *j)
+{
+    for (size_t i = 0; i < j->o->dump.n; i++)
+        if (!j->dump_hit[i])
+            return cmd_usage(
+                j->app, "--dump '%s' matches no value that was computed%s", j->o->dump.v[i],
+                j->o->engine.level == OT_OPT_NONE ? "" : " (-O none computes every value of the file)");
+    return EXIT_DONE;
+}
+
+static int run_samples(struct job *j)
+{
+    int code = EXIT_DONE;
+    js_arr(j->app->report, "samples");
+    for (j->sample = 0; j->sample < j->samples && code <= EXIT_FINDING; j->sample++)
+        code = cmd_worse(code, run_sample(j));
+    js_end(j->app->report);
+    return code;
+}
+
+static int run_model(struct app *app, const char *path)
+{
+    struct job j = {.app = app, .o = app->opts, .path = path};
+    js_obj(app->report, NULL);
+    js_str(app->report, "model", path);
+    int code = open_job(&j);
+    if (!code) {
+        code = run_samples(&j);
+        if (code <= EXIT_FINDING) {
+            code = cmd_worse(code, check_dumps(&j));
+            code = cmd_worse(code, show_accuracy(&j));
+        }
+        if (j.o->placement)
+            show_placement(&j);
+        if (j.o->profile)
+            show_profile(&j);
+        if (j.o->trace)
+            code = cmd_worse(code, write_trace(&j));
+    }
+    js_end(app->report);
+    close_job(&j);
+    return code;
+}
+
+static int run(struct app *app)
+{
+    const struct run_opts *o = app->opts;
+    if (o->dump.n && !o->save)
+        return cmd_usage(app, "--dump needs --save PATH to put the values into");
+    if (o->labels && !o->top)
+        return cmd_usage(app, "--labels needs --top K");
+    engine_limits(app, &o->engine);
+    int code = cmd_expand_models(app, &app->args);
+    js_arr(app->report, "models");
+    for (size_t i = 0; i < app->args.n; i++) {
+        if (app->args.n > 1)
+            rp_title(app->report, "%s", rp_name(app->report, app->args.v[i]));
+        code = cmd_worse(code, run_model(app, app->args.v[i]));
+    }
+    js_end(app->report);
+    return code;
+}
+
+static const char *const examples[] = {
+    "onnxtool run model.onnx",
+    "does it run? Inputs are made up",
+    "onnxtool run model.onnx --input x=image.npy --top 5 --labels names.txt",
+    "the five best classes of an image",
+    "onnxtool run model.onnx --input test_data_set_0 --expect test_data_set_0",
+    "does it give the stored outputs?",
+    "onnxtool run model.onnx --input images.npy --truth labels.npy",
+    "accuracy over a data set",
+    "onnxtool run model.onnx --check-finite -O none",
+    "which node makes the NaN?",
+    NULL,
+};
+
+const struct cmd cmd_run = {
+    .name = "run",
+    .args = "MODEL...",
+    .summary = "run a model and check what comes out",
+    .about = "Runs models on inputs from files, or on made-up inputs that they take, and shows a summary of "
+             "each output.\n\n"
+             "Exit code 1 means that an output differs from --expect, that the accuracy is below --min-top1, "
+             "or that "
+             "--check-finite found something; 4 that the model is legal but has nodes that cannot run here, "
+             "all of "
+             "which are named.",
+    .examples = examples,
+    .uses = uses,
+    .opts_size = sizeof(struct run_opts),
+    .defaults = defaults,
+    .report_at = AT(report),
+    .formats = 1 << FORMAT_TEXT | 1 << FORMAT_JSON,
+    .min_args = 1,
+    .run = run,
+};

@@ -1,0 +1,75 @@
+/* What the files of `onnxtool run` share: the options, and one run over all samples. */
+#ifndef CMD_RUN_H
+#define CMD_RUN_H
+
+#include "groups.h"
+
+struct run_opts {
+    struct model_opts model;
+    struct input_opts input;
+    struct engine_opts engine;
+    struct compare_opts compare;
+    struct report_opts report;
+    const char *save, *save_inputs;
+    struct opt_list dump;
+    int64_t top;
+    const char *labels, *truth;
+    double min_top1;
+    bool check_finite, placement, profile;
+    const char *trace;
+};
+
+/* A model that runs, and what is being collected about it. */
+struct job {
+    struct app *app;
+    const struct run_opts *o;
+    const char *path;
+    ot_model *m; /* until the session takes it over */
+    ot_feed *feed;
+    ot_session *s;
+    size_t sample, samples;
+    int code;
+
+    ot_values *dumped; /* intermediates of the sample that matched --dump */
+    bool *dump_hit;    /* by --dump pattern */
+    const char **labels;
+    size_t nlabels;
+    ot_tensor *truth;
+    int64_t judged, right1, rightk; /* rows with a known answer; right at first, and among the first K */
+    struct expectation *expect;
+    size_t nexpect;
+    double last; /* trace: when the step before ended */
+    struct event *events;
+    size_t nevents, cap_events;
+};
+
+/* What --expect names: read once. */
+struct expectation {
+    const char *name; /* one output; NULL: a set */
+    ot_values *set;
+    ot_tensor *one;
+};
+
+/* A step in the trace. */
+struct event {
+    const char *name, *op;
+    double start, seconds;
+};
+
+/* run_show.c: what came out. */
+void show_outputs(struct job *j);
+void show_placement(struct job *j);
+void show_profile(struct job *j);
+int write_trace(struct job *j);
+int read_labels(struct job *j);
+
+/* run_check.c: whether it is right. */
+int read_truth(struct job *j);
+int judge(struct job *j);
+int show_accuracy(struct job *j);
+int read_expected(struct job *j);
+int compare_outputs(struct job *j);
+/* Steps as they end: --dump, --check-finite, --trace. */
+int watch_step(void *user, ot_ctx *c, const struct ot_step_view *v);
+
+#endif
