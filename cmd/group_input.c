@@ -36,14 +36,21 @@ struct ot_feed_opts input_feed_opts(const struct input_opts *o)
                                  .seed = (uint64_t)o->seed};
 }
 
+/* A decoder has dozens of cached states: their notes say the same over and over. */
+enum { SHOWN_NOTES = 6 };
+
 void input_notes(struct app *app, const ot_model *m, const ot_feed *f, const ot_values *first)
 {
+    size_t made = 0;
     for (size_t i = 0; i < ot_model_ninputs(m); i++) {
         const char *how = ot_feed_how(f, i), *name = ot_model_input(m, i)->name;
         const ot_tensor *t = ot_values_find(first, name);
         char type[200];
-        if (how && t)
-            cmd_note(app, "input %s made up: %s, %s", rp_name(app->report, name),
-                     ot_tensor_text(t, type, sizeof type), how);
+        if (!how || !t || (++made > SHOWN_NOTES && !app->verbose))
+            continue;
+        cmd_note(app, "input '%s' is made up: %s, %s", rp_name(app->report, name),
+                 ot_tensor_text(t, type, sizeof type), how);
     }
+    if (made > SHOWN_NOTES && !app->verbose)
+        cmd_note(app, "%zu more inputs are made up (-v lists them)", made - SHOWN_NOTES);
 }

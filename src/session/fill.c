@@ -169,6 +169,14 @@ static int fill_int(struct cx *cx, struct arena *a, const struct value *v, const
     return set_fill(cx, out, FILL_UNIFORM, 0, 10, "0..9");
 }
 
+/* [N, C, H, W] with the channels of a picture. */
+static bool looks_like_image(const struct type *t)
+{
+    if (!t || t->kind != TY_TENSOR || t->rank != 4)
+        return false;
+    return dim_is(t->dims[1], 1) || dim_is(t->dims[1], 3) || dim_is(t->dims[1], 4);
+}
+
 int fill_for_input(struct cx *cx, struct arena *a, struct model *m, const struct value *v, struct fill *out)
 {
     struct search s = {.cx = cx, .m = m};
@@ -188,7 +196,7 @@ int fill_for_input(struct cx *cx, struct arena *a, struct model *m, const struct
     if (s.f.compared)
         return set_fill(cx, out, FILL_CONST, s.f.constant, s.f.constant,
                         arena_printf(a, "%g: a constant that the graph compares it with", s.f.constant));
-    if (t && t->kind == TY_TENSOR && t->rank == 4)
+    if (looks_like_image(t))
         return set_fill(cx, out, FILL_UNIFORM, 0, 1, "uniform in 0..1: pixels");
     return set_fill(cx, out, FILL_UNIFORM, -1, 1, "uniform in -1..1");
 }
@@ -261,7 +269,7 @@ int fill_tensor(struct cx *cx, const struct fill *f, uint64_t seed, const char *
 int64_t fill_default_dim(const char *symbol, const struct value *v, int axis)
 {
     const struct type *t = v->declared;
-    bool image = t && t->kind == TY_TENSOR && t->rank == 4;
+    bool image = looks_like_image(t);
     if (symbol && (name_has(symbol, "batch") || strcmp(symbol, "N") == 0))
         return 1;
     if (symbol && name_has(symbol, "past"))
