@@ -117,20 +117,34 @@ struct i8_job {
     int64_t row_pieces;
 };
 
+/* A quad of count values, and their sum added to *sum. */
+static uint32_t make_quad(const uint8_t *a, int64_t step, int64_t count, uint8_t flip, uint32_t *sum)
+{
+    uint8_t quad[4] = {0};
+    uint32_t q;
+    for (int64_t i = 0; i < count; i++) {
+        quad[i] = a[i * step] ^ flip;
+        *sum += quad[i];
+    }
+    memcpy(&q, quad, 4);
+    return q;
+}
+
 /* Row m into its place of a panel; returns the sum of its values. */
 static uint32_t pack_a_row(const struct gemm_i8 *g, int64_t m, uint32_t *dst, int aw)
 {
     const uint8_t *a = (const uint8_t *)g->a + m * g->a_rs;
-    uint8_t flip = g->a_signed ? 0x80 : 0;
-    uint32_t sum = 0;
-    for (int64_t k = 0; k < g->k; k += 4, dst += aw) {
-        uint8_t quad[4] = {0};
-        for (int64_t i = 0; i < 4 && k + i < g->k; i++) {
-            quad[i] = a[(k + i) * g->a_cs] ^ flip;
-            sum += quad[i];
-        }
-        memcpy(dst, quad, 4);
+    uint32_t flip = g->a_signed ? 0x80808080u : 0, sum = 0;
+    int64_t k = 0;
+    for (; g->a_cs == 1 && k + 4 <= g->k; k += 4, dst += aw) {
+        uint32_t q;
+        memcpy(&q, a + k, 4);
+        q ^= flip;
+        sum += (q & 0xff) + (q >> 8 & 0xff) + (q >> 16 & 0xff) + (q >> 24);
+        *dst = q;
     }
+    for (; k < g->k; k += 4, dst += aw)
+        *dst = make_quad(a + k * g->a_cs, g->a_cs, min_i64(4, g->k - k), (uint8_t)flip, &sum);
     return sum;
 }
 

@@ -4,6 +4,9 @@
 
 #include "kern/kern.h"
 
+/* The type that the sums are added in: with __m256i, gcc keeps them in memory. */
+typedef int v8si __attribute__((vector_size(32)));
+
 enum { MR = 3, NR = 16, LANES = 8, PARTS = 4 }; /* PARTS: four columns each */
 
 static inline __m256i finish(const struct gemm_i8_tile *t, __m256i s, int i, int v)
@@ -23,14 +26,14 @@ static inline __m256i join(__m256i x, __m256i y)
 static inline __attribute__((always_inline)) void tile(const struct gemm_i8_tile *t, const int m)
 {
     const __m256i order = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
-    __m256i acc[MR][PARTS];
+    v8si acc[MR][PARTS];
     const uint32_t *a = t->a, *b = t->b;
 
 #pragma GCC unroll 3
     for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < PARTS; v++)
-            acc[i][v] = _mm256_setzero_si256();
+            acc[i][v] = (v8si)_mm256_setzero_si256();
     for (int64_t q = t->quads; q > 0; q--, a += t->as, b += NR) {
         __m256i f[MR];
 #pragma GCC unroll 3
@@ -41,7 +44,7 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8_tile
             __m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(b + v * 4)));
 #pragma GCC unroll 3
             for (int i = 0; i < m; i++)
-                acc[i][v] = _mm256_add_epi32(acc[i][v], _mm256_madd_epi16(f[i], x));
+                acc[i][v] += (v8si)_mm256_madd_epi16(f[i], x);
         }
     }
 #pragma GCC unroll 3
@@ -49,7 +52,7 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8_tile
 #pragma GCC unroll 2
         for (int v = 0; v < 2; v++) {
             __m256i k = _mm256_cmpgt_epi32(_mm256_set1_epi32(t->n - v * LANES), order);
-            __m256i s = join(acc[i][2 * v], acc[i][2 * v + 1]);
+            __m256i s = join((__m256i)acc[i][2 * v], (__m256i)acc[i][2 * v + 1]);
             _mm256_maskstore_epi32(t->c + i * t->ldc + v * LANES, k, finish(t, s, i, v));
         }
 }

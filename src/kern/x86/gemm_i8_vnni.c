@@ -4,33 +4,38 @@
 
 #include "kern/kern.h"
 
+/* The type that the dot product works on: with __m512i, gcc keeps every sum twice. */
+typedef int v16si __attribute__((vector_size(64)));
+
 enum { MR = 14, NR = 32, LANES = 16 };
 
-static inline __m512i finish(const struct gemm_i8_tile *t, __m512i s, int i, int v)
+/* The sums start with what the zero points add. (Sums that start with 0 would be cleared as an array, and
+ * then kept in memory, by gcc.) */
+static inline __m512i start(const struct gemm_i8_tile *t, int i, int v)
 {
     __m512i sums = _mm512_loadu_si512(t->col_sum + v * LANES),
             zero = _mm512_loadu_si512(t->col_zero + v * LANES);
-    s = _mm512_add_epi32(s, _mm512_mullo_epi32(_mm512_set1_epi32((int)t->row_scale[i]), sums));
-    return _mm512_add_epi32(s, _mm512_mullo_epi32(_mm512_set1_epi32((int)t->row_off[i]), zero));
+    return _mm512_add_epi32(_mm512_mullo_epi32(_mm512_set1_epi32((int)t->row_scale[i]), sums),
+                            _mm512_mullo_epi32(_mm512_set1_epi32((int)t->row_off[i]), zero));
 }
 
 static inline __attribute__((always_inline)) void tile(const struct gemm_i8_tile *t, const int m)
 {
-    __m512i acc[MR][2];
+    v16si acc[MR][2];
     const uint32_t *a = t->a, *b = t->b;
 
 #pragma GCC unroll 14
     for (int i = 0; i < m; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < 2; v++)
-            acc[i][v] = _mm512_setzero_si512();
+            acc[i][v] = (v16si)start(t, i, v);
     for (int64_t q = t->quads; q > 0; q--) {
         __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + LANES);
 #pragma GCC unroll 14
         for (int i = 0; i < m; i++) {
             __m512i f = _mm512_set1_epi32((int)a[i]);
-            acc[i][0] = _mm512_dpbusd_epi32(acc[i][0], f, b0);
-            acc[i][1] = _mm512_dpbusd_epi32(acc[i][1], f, b1);
+            acc[i][0] = (v16si)_mm512_dpbusd_epi32((__m512i)acc[i][0], f, b0);
+            acc[i][1] = (v16si)_mm512_dpbusd_epi32((__m512i)acc[i][1], f, b1);
         }
         a += t->as;
         b += NR;
@@ -41,7 +46,7 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8_tile
         for (int v = 0; v < 2; v++) {
             int left = t->n - v * LANES;
             __mmask16 k = left >= LANES ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
-            _mm512_mask_storeu_epi32(t->c + i * t->ldc + v * LANES, k, finish(t, acc[i][v], i, v));
+            _mm512_mask_storeu_epi32(t->c + i * t->ldc + v * LANES, k, (__m512i)acc[i][v]);
         }
 }
 
