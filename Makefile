@@ -39,6 +39,7 @@ endif
 cmd_src   := $(sort $(wildcard cmd/*.c))
 unit_src  := $(sort $(wildcard tests/unit/test_*.c))
 kern_src  := $(sort $(wildcard tests/checkkern/*.c))
+fuzz_src  := $(sort $(wildcard tests/fuzz/*.c))
 # Everything that is formatted and linted, templates and headers too.
 all_c     := $(sort $(shell find src cmd tests -name '*.[ch]' 2>/dev/null))
 
@@ -48,6 +49,8 @@ proto_h := $(proto_c:.c=.h)
 lib_obj  := $(lib_src:%.c=$(BUILD)/%.o) $(proto_c:.c=.o)
 cmd_obj  := $(cmd_src:%.c=$(BUILD)/%.o)
 kern_obj := $(kern_src:%.c=$(BUILD)/%.o)
+fuzz_obj := $(fuzz_src:%.c=$(BUILD)/%.o)
+mutate   := $(if $(fuzz_src),$(BUILD)/tests/fuzz/mutate)
 unit_bin := $(unit_src:%.c=$(BUILD)/%)
 kern_bin := $(if $(kern_src),$(BUILD)/tests/checkkern/checkkern)
 tool     := $(if $(cmd_src),$(BUILD)/onnxtool)
@@ -88,7 +91,7 @@ Q := @
 say := @$(if $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),:,printf '%-5s %s\n')
 endif
 
-.PHONY: all objs tests check check-asan lint lint-cc format install clean
+.PHONY: all objs fuzz fuzz-programs tests check check-asan lint lint-cc format install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -140,12 +143,26 @@ $(kern_bin): $(kern_obj) $(lib_a)
 	$(say) LD $@
 	$(Q)$(CC) -Wl,--as-needed $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
 
+$(mutate): $(BUILD)/tests/fuzz/mutate.o $(BUILD)/tests/fuzz/targets.o $(lib_a)
+	$(say) LD $@
+	$(Q)$(CC) -Wl,--as-needed $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
+
+# One program a target, with libFuzzer: build-fuzz/tests/fuzz/fuzz_model CORPUS
+fuzz_bin := $(patsubst %.c,$(BUILD)/%,$(filter tests/fuzz/fuzz_%,$(fuzz_src)))
+$(fuzz_bin): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/targets.o $(lib_a)
+	$(say) LD $@
+	$(Q)$(CC) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
+fuzz-programs: $(fuzz_bin)
+fuzz:
+	$(Q)$(MAKE) --no-print-directory fuzz-programs BUILD=$(BUILD)-fuzz CC=$(CLANG) \
+		CFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $(CFLAGS)'
+
 # --- tests
 
-tests: all $(unit_bin) $(kern_bin)
+tests: all $(unit_bin) $(kern_bin) $(mutate)
 
 check: tests
-	$(Q)BUILD='$(BUILD)' scripts/run_tests.sh $(unit_bin) $(kern_bin) \
+	$(Q)BUILD='$(BUILD)' scripts/run_tests.sh $(unit_bin) $(kern_bin) $(mutate) \
 		$(wildcard tests/cli/*.sh tests/models/*.sh)
 
 # gcc, not $(CC): its runtime is the one that comes with the packages that the tests install anyway.
@@ -158,7 +175,7 @@ check-asan:
 
 # A file that passes leaves a stamp, so that the second lint is quick. The front end alone runs: what needs the
 # optimizer (-Wmaybe-uninitialized) is seen by the build itself.
-lint_stamps := $(patsubst %.c,$(BUILD)/%.lint,$(lib_src) $(cmd_src) $(unit_src) $(kern_src))
+lint_stamps := $(patsubst %.c,$(BUILD)/%.lint,$(lib_src) $(cmd_src) $(unit_src) $(kern_src) $(fuzz_src))
 
 $(BUILD)/%.lint: %.c Makefile
 	$(say) LINT $<
@@ -209,4 +226,4 @@ install: all
 clean:
 	$(Q)rm -rf $(BUILD) $(BUILD)-asan
 
--include $(lib_obj:.o=.d) $(cmd_obj:.o=.d) $(kern_obj:.o=.d) $(unit_bin:=.d) $(lint_stamps:=.d)
+-include $(lib_obj:.o=.d) $(cmd_obj:.o=.d) $(kern_obj:.o=.d) $(fuzz_obj:.o=.d) $(unit_bin:=.d) $(lint_stamps:=.d)

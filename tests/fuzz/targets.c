@@ -1,0 +1,245 @@
+#include "targets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/blob.h"
+#include "io/npy.h"
+#include "io/onnx_load.h"
+#include "io/onnx_save.h"
+#include "io/tensor_pb.h"
+#include "ir/verify.h"
+
+enum { TENSOR_SMALL = 1 << 20 };
+
+int target_status;
+
+static char complaint[4096 + 100];
+
+/* An error must have one line of text and an exit code that blames the file, a limit or missing support. */
+static const char *check_error(const struct cx *cx, int r)
+{
+    char line[4096];
+    int code = err_exit_code(r);
+    const char *why = NULL;
+
+    err_format(&cx->err, line, sizeof(line));
+    if (cx->err.code != r)
+        why = "the status returned is not the one reported";
+    else if (!*cx->err.msg)
+        why = "an error without text";
+    else if (strpbrk(line, "\n\r\033"))
+        why = "control characters in a message";
+    else if (code < 3 || code > 5 || r == E_INTERNAL)
+        why = "an error that blames the library";
+    if (!why)
+        return NULL;
+    snprintf(complaint, sizeof(complaint), "%s: %s", why, line);
+    return complaint;
+}
+
+static const char *internal(const struct cx *cx, const char *what)
+{
+    snprintf(complaint, sizeof(complaint), "%s: %s", what, cx->err.msg);
+    return complaint;
+}
+
+/* Takes every element out, so that a sanitizer sees what the data pointer covers. */
+static void use_tensor(const struct tensor *t)
+{
+    volatile double sum = 0;
+    char text[256];
+
+    tensor_type_text(t, text, sizeof(text));
+    if (t->kind != RT_TENSOR) {
+        for (size_t i = 0; t->seq && i < t->seq->n; i++)
+            use_tensor(&t->seq->items[i]);
+        return;
+    }
+    for (int64_t i = 0; i < tensor_count(t); i++) {
+        if (t->dt == DT_STRING) {
+            const struct ostr *s = (const struct ostr *)t->data + i;
+
+            sum += s->n ? s->p[0] + s->p[s->n - 1] : 0;
+        } else {
+            sum += tensor_f64(t, i);
+        }
+    }
+}
+
+/* ---- models ---- */
+
+static int load_bytes(struct cx *cx, const void *p, size_t n, struct model **m)
+{
+    static const struct load_opts o = {.no_external_check = true};
+    struct file *f;
+    int r = file_from_mem(cx, p, n, "fuzz.onnx", &f);
+
+    *m = NULL;
+    if (r < 0)
+        return r;
+    r = model_load_file(cx, f, NULL, &o, m);
+    file_unref(f);
+    return r;
+}
+
+struct reading {
+    struct cx *cx;
+    struct model *m;
+    const char *bad;
+};
+
+static int read_tensors(void *user, struct graph *g, int depth)
+{
+    struct reading *rd = user;
+
+    (void)depth;
+    for (size_t i = 0; i < g->ninits; i++) {
+        const struct value *v = g->inits[i];
+        struct tensor t = {0};
+        int r;
+
+        if (v->init && (uint64_t)tensor_data_count(v->init) > TENSOR_SMALL)
+            continue;
+        if (v->sparse)
+            continue;
+        err_clear(rd->cx);
+        r = tensor_load(rd->cx, rd->m, v->init, &t);
+        if (r < 0)
+            rd->bad = check_error(rd->cx, r);
+        else
+            use_tensor(&t);
+        tensor_drop(&t);
+        if (rd->bad)
+            return 1;
+    }
+    return 0;
+}
+
+/* Saves m; the bytes are the caller's to free. */
+static const char *save(struct cx *cx, struct model *m, void **out, size_t *n)
+{
+    return model_save_mem(cx, m, out, n) < 0 ? internal(cx, "what was loaded cannot be saved") : NULL;
+}
+
+static const char *save_and_reload(struct cx *cx, struct model *m)
+{
+    void *first = NULL, *second = NULL;
+    size_t n1 = 0, n2 = 0;
+    struct model *again = NULL;
+    const char *bad = save(cx, m, &first, &n1);
+
+    if (!bad && load_bytes(cx, first, n1, &again) < 0)
+        bad = internal(cx, "what was saved cannot be loaded");
+    if (!bad)
+        bad = save(cx, again, &second, &n2);
+    if (!bad && (n1 != n2 || memcmp(first, second, n1) != 0))
+        bad = "saving twice gives two results";
+    model_free(again);
+    free(first);
+    free(second);
+    return bad;
+}
+
+static const char *use_model(struct cx *cx, struct model *m)
+{
+    struct reading rd = {.cx = cx, .m = m};
+
+    if (model_verify(cx, m) < 0)
+        return internal(cx, "the graph is not right");
+    graph_walk(m->graph, read_tensors, &rd);
+    return rd.bad ? rd.bad : save_and_reload(cx, m);
+}
+
+const char *target_model(const uint8_t *p, size_t n)
+{
+    struct model *m;
+    struct cx cx;
+    const char *bad;
+
+    cx_init(&cx);
+    target_status = load_bytes(&cx, p, n, &m);
+    bad = target_status < 0 ? check_error(&cx, target_status) : use_model(&cx, m);
+    model_free(m);
+    cx_fini(&cx);
+    return bad;
+}
+
+/* ---- arrays and values ---- */
+
+const char *target_npy(const uint8_t *p, size_t n)
+{
+    struct tensor t;
+    struct cx cx;
+    const char *bad = NULL;
+    int r;
+
+    cx_init(&cx);
+    r = npy_parse(&cx, p, n, "fuzz.npy", &t);
+    if (r < 0)
+        bad = check_error(&cx, r);
+    else
+        use_tensor(&t);
+    tensor_drop(&t);
+    cx_fini(&cx);
+    return bad;
+}
+
+const char *target_npz(const uint8_t *p, size_t n)
+{
+    struct npz z = {0};
+    struct file *f;
+    struct cx cx;
+    const char *bad = NULL;
+    int r;
+
+    cx_init(&cx);
+    r = file_from_mem(&cx, p, n, "fuzz.npz", &f);
+    if (!r) {
+        r = npz_parse(&cx, f, 64 << 20, &z);
+        file_unref(f);
+    }
+    if (r < 0)
+        bad = check_error(&cx, r);
+    for (size_t i = 0; i < z.n; i++)
+        use_tensor(&z.e[i].t);
+    npz_free(&z);
+    cx_fini(&cx);
+    return bad;
+}
+
+static const char *read_value(const uint8_t *p, size_t n, enum type_kind kind)
+{
+    struct type expect = {.kind = kind};
+    struct tensor t = {0};
+    struct file *f;
+    struct cx cx;
+    const char *name, *bad = NULL;
+    int r;
+
+    cx_init(&cx);
+    cx.lim.max_memory = 256 << 20;
+    r = file_from_mem(&cx, p, n, "fuzz.pb", &f);
+    if (!r) {
+        r = value_pb_parse(&cx, f, &expect, &t, &name);
+        file_unref(f);
+    }
+    if (r < 0)
+        bad = check_error(&cx, r);
+    else if (t.kind != RT_TENSOR || tensor_count(&t) <= TENSOR_SMALL)
+        use_tensor(&t);
+    tensor_drop(&t);
+    cx_fini(&cx);
+    return bad;
+}
+
+const char *target_value(const uint8_t *p, size_t n)
+{
+    static const enum type_kind kinds[] = {TY_TENSOR, TY_SEQ, TY_OPT, TY_MAP, TY_SPARSE};
+    const char *bad = NULL;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !bad; i++)
+        bad = read_value(p, n, kinds[i]);
+    return bad;
+}
