@@ -1,10 +1,12 @@
 #include "targets.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/blob.h"
+#include "base/checked.h"
 #include "io/npy.h"
 #include "io/onnx_load.h"
 #include "io/onnx_save.h"
@@ -90,31 +92,35 @@ struct reading {
     const char *bad;
 };
 
+static bool is_small(int rank, const int64_t *dims)
+{
+    int64_t n;
+
+    return dims_count(dims, rank, &n) && n <= TENSOR_SMALL;
+}
+
 static int read_tensors(void *user, struct graph *g, int depth)
 {
     struct reading *rd = user;
 
     (void)depth;
-    for (size_t i = 0; i < g->ninits; i++) {
+    for (size_t i = 0; i < g->ninits && !rd->bad; i++) {
         const struct value *v = g->inits[i];
         struct tensor t = {0};
-        int r;
+        int r = 0;
 
-        if (v->init && (uint64_t)tensor_data_count(v->init) > TENSOR_SMALL)
-            continue;
-        if (v->sparse)
-            continue;
         err_clear(rd->cx);
-        r = tensor_load(rd->cx, rd->m, v->init, &t);
+        if (v->init && is_small(v->init->rank, v->init->dims))
+            r = tensor_load(rd->cx, rd->m, v->init, &t);
+        else if (v->sparse && is_small(v->sparse->rank, v->sparse->dims))
+            r = sparse_load(rd->cx, rd->m, v->sparse, &t);
         if (r < 0)
             rd->bad = check_error(rd->cx, r);
         else
             use_tensor(&t);
         tensor_drop(&t);
-        if (rd->bad)
-            return 1;
     }
-    return 0;
+    return rd->bad != NULL;
 }
 
 /* Saves m; the bytes are the caller's to free. */
