@@ -234,10 +234,17 @@ static int run_sample(struct job *j)
     int rc = ot_feed_get(c, j->feed, j->sample, &in), code = EXIT_DONE;
     if (rc)
         return cmd_fail(j->app, rc);
-    if (j->o->save_inputs)
-        code = save_values(j, in, j->o->save_inputs);
     begin_sample(j);
     rc = ot_session_run(c, j->s, in);
+    while (rc && j->sample == 0 && ot_feed_retry(c, j->feed, rc) && !ot_feed_get(c, j->feed, 0, &in)) {
+        rc = ot_session_run(c, j->s, in);
+        if (!rc) {
+            cmd_note(j->app, "the first sizes did not fit, others do:");
+            input_notes(j->app, ot_session_model(j->s), j->feed, in);
+        }
+    }
+    if (j->o->save_inputs)
+        code = save_values(j, in, j->o->save_inputs);
     code = cmd_worse(code, rc ? cmd_fail(j->app, rc) : after_sample(j));
     js_end(j->app->report);
     return code;

@@ -9,6 +9,7 @@
 
 struct ot_session {
     struct session *s;
+    ot_model *desc; /* what it takes and gives; its model is the session's */
     const struct tensor **outs;
     struct tensor *ins;             /* fed, by session input */
     const struct prog_step **steps; /* all programs, main first */
@@ -96,7 +97,7 @@ int ot_session_new(ot_ctx *c, ot_model *m, const struct ot_session_opts *o, ot_s
     so.cpu_given = o->cpu_mask != NULL;
     rc = session_new(cx, m->m, &so, &s->s);
     m->m = NULL; /* session_new took it over */
-    ot_model_free(m);
+    s->desc = m;
     if (!rc)
         rc = list_steps(cx, s);
     if (rc) {
@@ -112,11 +113,17 @@ void ot_session_free(ot_session *s)
     if (!s)
         return;
     session_free(s->s);
+    ot_model_free(s->desc);
     free(s->outs);
     free(s->ins);
     free(s->steps);
     free(s->depth);
     free(s);
+}
+
+const ot_model *ot_session_model(const ot_session *s)
+{
+    return s->desc;
 }
 
 static int gather_inputs(struct cx *cx, struct ot_session *s, const ot_values *in)

@@ -186,6 +186,9 @@ OT_API void ot_feed_free(ot_feed *f);
 OT_API size_t ot_feed_count(const ot_feed *f);
 /* Values for every input that must be fed (and defaults that files override). Valid until the next call. */
 OT_API int ot_feed_get(ot_ctx *c, ot_feed *f, size_t sample, const ot_values **out);
+/* After ot_session_run failed with status on made-up inputs: whether other sizes for the axes that nothing
+ * fixes are worth a try. They are set when so: get the sample again. */
+OT_API bool ot_feed_retry(ot_ctx *c, ot_feed *f, int status);
 /* How input i (of ot_model_input) is made up, one phrase ("0..30521, the rows of the table that it indexes");
  * NULL: from a file. */
 OT_API const char *ot_feed_how(const ot_feed *f, size_t i);
@@ -212,6 +215,8 @@ struct ot_session_opts {
 /* Takes over the model, also when it fails. */
 OT_API int ot_session_new(ot_ctx *c, ot_model *m, const struct ot_session_opts *o, ot_session **out);
 OT_API void ot_session_free(ot_session *s);
+/* The inputs and outputs of the model that it took over: for ot_model_input and ot_model_output alone. */
+OT_API const ot_model *ot_session_model(const ot_session *s);
 /* Feeds by name and runs. Outputs by ot_session_output, valid until the next run. */
 OT_API int ot_session_run(ot_ctx *c, ot_session *s, const ot_values *in);
 OT_API size_t ot_session_noutputs(const ot_session *s);

@@ -45,34 +45,6 @@ void plan_free(struct exec *ex, struct plan *pl)
     arena_free(&a);
 }
 
-/* The type of a tensor that is at hand. */
-static struct type *type_of_tensor(struct arena *a, const struct tensor *t)
-{
-    struct type *ty = arena_zalloc(a, sizeof *ty);
-    struct type *elem = t->kind != RT_TENSOR ? arena_zalloc(a, sizeof *ty) : NULL;
-    if (!ty)
-        return NULL;
-    ty->dt = t->dt;
-    ty->rank = t->rank;
-    ty->kind = t->kind == RT_SEQ   ? TY_SEQ
-               : t->kind == RT_OPT ? TY_OPT
-               : t->kind == RT_MAP ? TY_MAP
-                                   : TY_TENSOR;
-    if (t->kind != RT_TENSOR) {
-        if (!elem)
-            return NULL;
-        *elem = (struct type){.kind = TY_TENSOR, .dt = t->dt, .rank = -1};
-        ty->elem = elem;
-        return ty;
-    }
-    ty->dims = arena_array(a, (size_t)t->rank + 1, sizeof *ty->dims);
-    if (!ty->dims)
-        return NULL;
-    for (int i = 0; i < t->rank; i++)
-        ty->dims[i] = dim_const(t->dims[i]);
-    return ty;
-}
-
 static const struct tensor *const_of(void *user, const struct value *v)
 {
     struct exec *ex = user;

@@ -153,26 +153,6 @@ const struct exec_vt exec_vt = {
 
 /* ---- steps whose shapes are not planned ---- */
 
-static const struct type *live_type(struct arena *a, const struct tensor *t)
-{
-    struct type *ty = arena_zalloc(a, sizeof *ty);
-    struct type *elem = arena_zalloc(a, sizeof *ty);
-    if (!ty || !elem)
-        return NULL;
-    static const enum type_kind kind[] = {
-        [RT_TENSOR] = TY_TENSOR, [RT_SEQ] = TY_SEQ, [RT_OPT] = TY_OPT, [RT_MAP] = TY_MAP};
-    *ty = (struct type){.kind = kind[t->kind], .dt = t->dt, .rank = t->rank};
-    if (t->kind != RT_TENSOR) {
-        *elem = (struct type){.kind = TY_TENSOR, .dt = t->dt, .rank = -1};
-        ty->elem = elem;
-        return ty;
-    }
-    ty->dims = arena_array(a, (size_t)t->rank + 1, sizeof *ty->dims);
-    for (int i = 0; ty->dims && i < t->rank; i++)
-        ty->dims[i] = dim_const(t->dims[i]);
-    return ty->dims ? ty : NULL;
-}
-
 /* Output types of a step from the tensors it is about to read. */
 static int infer_live(struct cx *cx, struct exec *ex, const struct prog_step *s,
                       const struct tensor *const *in, struct type ***types)
@@ -186,7 +166,7 @@ static int infer_live(struct cx *cx, struct exec *ex, const struct prog_step *s,
     for (int i = 0; i < s->nin; i++) {
         if (!in[i])
             continue;
-        ity[i] = live_type(a, in[i]);
+        ity[i] = type_of_tensor(a, in[i]);
         if (!ity[i])
             return err_nomem(cx);
         bool packed = i < 64 && s->bound.consumed >> i & 1;

@@ -252,6 +252,9 @@ int64_t tensor_data_count(const struct tensor_data *t);
 
 /* "float[batch,3,224,224]", "seq(float[?])", "?" into buf; returns buf. */
 const char *type_text(const struct type *t, char *buf, size_t size);
+/* The type of a tensor that is at hand, all dims numbers; elements of sequences of unknown rank. NULL: out of
+ * memory. */
+struct type *type_of_tensor(struct arena *a, const struct tensor *t);
 bool type_same(const struct type *a, const struct type *b);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/blob.h"
 #include "base/str.h"
+#include "session/probe.h"
 
 struct source {
     const char *name; /* NULL: a set, or a tensor for the only input */
@@ -37,6 +38,9 @@ struct feed {
     struct named_list loaded; /* the group read last */
     size_t loaded_group;      /* SIZE_MAX: none */
     struct named_list now;    /* the sample handed out last */
+    int64_t guess;            /* size for axes that nothing says anything about; 0: fill_default_dim's */
+    size_t tried;             /* guess is guesses[tried] */
+    bool guessed;             /* some axis of the sample handed out last took the guess */
 };
 
 /* ---- what the user gave ---- */
@@ -270,6 +274,16 @@ static bool fed_by_file(const struct feed *f, const char *name)
     return false;
 }
 
+/* The size of an axis that nobody has fixed. A symbol with a telling name keeps its size; others take the
+ * guess. */
+static int64_t free_dim(struct feed *f, const char *symbol, const struct value *v, int axis)
+{
+    if (axis == 0 || fill_knows_dim(symbol))
+        return fill_default_dim(symbol, v, axis);
+    f->guessed = true;
+    return f->guess ? f->guess : fill_default_dim(symbol, v, axis);
+}
+
 /* Symbols of one dim that nothing has bound get their default size. */
 static int bind_default(struct cx *cx, struct feed *f, struct binding *b, const struct value *v, int axis)
 {
@@ -279,7 +293,7 @@ static int bind_default(struct cx *cx, struct feed *f, struct binding *b, const 
     for (size_t i = 0; i < n && i < 16; i++) {
         struct dim s = dim_symbol(f->m->syms, names[i]);
         if (dim_eval(f->m->syms, b, s).kind != DIM_CONST &&
-            !binding_set(f->m->syms, &cx->scratch, b, s, fill_default_dim(names[i], v, axis)))
+            !binding_set(f->m->syms, &cx->scratch, b, s, free_dim(f, names[i], v, axis)))
             return err_nomem(cx);
     }
     return OK;
@@ -310,7 +324,7 @@ static int made_up_dims(struct cx *cx, struct feed *f, struct binding *b, size_t
         if (rc)
             return rc;
         struct dim e = dim_eval(f->m->syms, b, d);
-        dims[k] = e.kind == DIM_CONST ? e.v : fill_default_dim(NULL, v, k);
+        dims[k] = e.kind == DIM_CONST ? e.v : free_dim(f, NULL, v, k);
         if (dims[k] < 0)
             return err_set(cx, E_USAGE, "input '%s': axis %d (%s) comes out as %lld", v->name, k,
                            dim_text(d, text, sizeof text), (long long)dims[k]);
@@ -538,6 +552,41 @@ static int count_samples(struct cx *cx, struct feed *f, size_t made_up)
     return OK;
 }
 
+/* Sizes tried in turn for axes that nothing says anything about. */
+static const int64_t guesses[] = {0, 16, 64, 128, 224, 256, 512, 640, 1024, 4096, 16000};
+enum { NGUESSES = sizeof guesses / sizeof *guesses };
+
+/* The first size from the current one on with which inference finds no contradiction. */
+static int settle_guess(struct cx *cx, struct feed *f)
+{
+    for (; f->tried < NGUESSES; f->tried++) {
+        struct named_list *l;
+        f->guess = guesses[f->tried];
+        f->guessed = false;
+        int rc = feed_get(cx, f, 0, &l);
+        if (rc)
+            return rc;
+        rc = probe_shapes(cx, f->m, l);
+        err_clear(cx); /* what else is wrong, the run will say */
+        if (!f->guessed || (rc != E_SHAPE && rc != E_VALUE))
+            return OK;
+    }
+    f->guess = 0;
+    return OK;
+}
+
+bool feed_retry(struct cx *cx, struct feed *f, int status)
+{
+    if ((status != E_SHAPE && status != E_VALUE) || !f->guessed || f->tried + 1 >= NGUESSES)
+        return false;
+    f->tried++;
+    if (settle_guess(cx, f)) {
+        err_clear(cx);
+        return false;
+    }
+    return f->tried < NGUESSES;
+}
+
 int feed_new(struct cx *cx, struct model *m, const struct feed_opts *o, struct feed **out)
 {
     struct feed *f = mem_zalloc(sizeof *f);
@@ -558,6 +607,8 @@ int feed_new(struct cx *cx, struct model *m, const struct feed_opts *o, struct f
         rc = add_each(cx, f, o->inputs, add_input);
     if (!rc)
         rc = count_samples(cx, f, o->samples);
+    if (!rc)
+        rc = settle_guess(cx, f);
     arena_release(&cx->scratch, mark);
     if (rc) {
         feed_free(f);

@@ -24,6 +24,9 @@ size_t feed_count(const struct feed *f);
 /* Inputs of sample i, in the list that the feed keeps (valid until the next call). Types, ranks and fixed
  * dims are checked against the model. */
 int feed_get(struct cx *cx, struct feed *f, size_t i, struct named_list **out);
+/* After a run of made-up inputs failed with status: whether other sizes for the axes that nothing fixes are
+ * worth a try. They are set when so: get the samples again. */
+bool feed_retry(struct cx *cx, struct feed *f, int status);
 /* How graph input i is made up; NULL: from files. */
 const char *feed_how(const struct feed *f, size_t i);
 

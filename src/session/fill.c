@@ -266,21 +266,33 @@ int fill_tensor(struct cx *cx, const struct fill *f, uint64_t seed, const char *
 
 /* ---- sizes ---- */
 
+/* Words in the names of axes, and the size that each stands for. */
+static const struct {
+    const char *word;
+    int64_t size;
+} known_dims[] = {
+    {"batch", 1},    {"past", 16},   {"seq", 32},     {"len", 32},    {"time", 32},
+    {"sample", 512}, {"audio", 512}, {"height", 224}, {"width", 224},
+};
+
+static int64_t known_dim(const char *symbol)
+{
+    if (strcmp(symbol, "N") == 0)
+        return 1;
+    for (size_t i = 0; i < sizeof known_dims / sizeof *known_dims; i++)
+        if (name_has(symbol, known_dims[i].word))
+            return known_dims[i].size;
+    return 0;
+}
+
+bool fill_knows_dim(const char *symbol)
+{
+    return symbol && known_dim(symbol) > 0;
+}
+
 int64_t fill_default_dim(const char *symbol, const struct value *v, int axis)
 {
-    const struct type *t = v->declared;
-    bool image = looks_like_image(t);
-    if (symbol && (name_has(symbol, "batch") || strcmp(symbol, "N") == 0))
-        return 1;
-    if (symbol && name_has(symbol, "past"))
-        return 16;
-    if (symbol && (name_has(symbol, "seq") || name_has(symbol, "len") || name_has(symbol, "time")))
-        return 32;
-    if (symbol && (name_has(symbol, "sample") || name_has(symbol, "audio")))
-        return 512;
-    if (symbol && (name_has(symbol, "height") || name_has(symbol, "width")))
-        return 224;
-    if (axis == 0)
-        return 1;
-    return image && axis >= 2 ? 224 : 1;
+    if (fill_knows_dim(symbol))
+        return known_dim(symbol);
+    return looks_like_image(v->declared) && axis >= 2 ? 224 : 1;
 }

@@ -28,8 +28,10 @@ int fill_parse(struct cx *cx, struct arena *a, const char *text, struct fill *ou
 /* Fills a tensor whose type and shape are set; the same seed and name give the same values. */
 int fill_tensor(struct cx *cx, const struct fill *f, uint64_t seed, const char *name, struct tensor *t);
 
-/* A size for every symbol of the model's inputs that nobody bound, and the resulting dims: see fill_dims in
- * feed.c. */
+/* The size of an axis that nothing fixes, from its symbol's name (NULL: none), the input's shape, the axis.
+ */
 int64_t fill_default_dim(const char *symbol, const struct value *v, int axis);
+/* Whether the name says what the axis is (batch, sequence, height, ...). NULL: no. */
+bool fill_knows_dim(const char *symbol);
 
 #endif

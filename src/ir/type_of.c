@@ -1,0 +1,25 @@
+#include "ir/ir.h"
+
+#include "base/tensor.h"
+
+struct type *type_of_tensor(struct arena *a, const struct tensor *t)
+{
+    static const enum type_kind kind[] = {
+        [RT_TENSOR] = TY_TENSOR, [RT_SEQ] = TY_SEQ, [RT_OPT] = TY_OPT, [RT_MAP] = TY_MAP};
+    struct type *ty = arena_zalloc(a, sizeof *ty);
+    if (!ty)
+        return NULL;
+    *ty = (struct type){.kind = kind[t->kind], .dt = t->dt, .rank = t->rank};
+    if (t->kind != RT_TENSOR) {
+        struct type *elem = arena_zalloc(a, sizeof *elem);
+        if (!elem)
+            return NULL;
+        *elem = (struct type){.kind = TY_TENSOR, .dt = t->dt, .rank = -1};
+        ty->elem = elem;
+        return ty;
+    }
+    ty->dims = arena_array(a, (size_t)t->rank + 1, sizeof *ty->dims);
+    for (int i = 0; ty->dims && i < t->rank; i++)
+        ty->dims[i] = dim_const(t->dims[i]);
+    return ty->dims ? ty : NULL;
+}
