@@ -13,7 +13,7 @@
 
 #include "base/checked.h"
 
-enum { MC = 224, NC_WIDE = 1024, NC_NARROW = 128, FINISH_ROWS = 16 };
+enum { MC = 224, NC_WIDE = 512, NC_NARROW = 128, FINISH_ROWS = 16 };
 
 struct blocking {
     int64_t mo, no, mc;
