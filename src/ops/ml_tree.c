@@ -176,7 +176,7 @@ static int read_nodes(struct cx *cx, const struct node *n, struct arena *arena, 
         rc = real_list(cx, n, arena, "nodes_values", &values, &nvalues);
     if (rc)
         return rc;
-    if (nvalues != count || count > INT32_MAX)
+    if (nvalues != count || count > INT32_MAX / 4)
         return err_set(cx, E_ATTR, "%zu node values are given for %zu nodes", nvalues, count);
     t->n = count;
     t->nodes = arena_array(&cx->scratch, count + 1, sizeof(*t->nodes));
@@ -278,7 +278,7 @@ static int read_weights(struct cx *cx, const struct node *n, struct arena *arena
 
 static int place(struct cx *cx, struct tree_params *p, struct raw_node *r)
 {
-    if (r->placed >= 0)
+    if (r->placed >= 0 && r->n.mode != TM_LEAF) /* leaves may be shared: they are copied */
         return err_set(cx, E_ATTR, "node %lld of tree %lld is reached twice: the trees are none",
                        (long long)r->id, (long long)r->tree);
     r->placed = (int32_t)p->nnodes++;
@@ -339,7 +339,7 @@ static void mark_children(const struct raw_trees *t)
 static int flatten(struct cx *cx, struct arena *arena, struct tree_params *p, const struct raw_trees *t)
 {
     struct raw_node **stack = arena_array(&cx->scratch, t->n + 1, sizeof(*stack));
-    p->nodes = arena_array(arena, t->n + 1, sizeof(*p->nodes));
+    p->nodes = arena_array(arena, 3 * t->n + 1, sizeof(*p->nodes)); /* a node has at most two leaves */
     p->roots = arena_array(arena, t->n + 1, sizeof(*p->roots));
     if (!stack || !p->nodes || !p->roots)
         return err_nomem(cx);
@@ -428,6 +428,160 @@ static int regressor_parse(struct cx *cx, struct arena *arena, const struct node
     if (!rc)
         rc = tree_lists(cx, n, arena, "target", p);
     return rc ? rc : read_base(cx, n, arena, p);
+}
+
+/* TreeEnsemble says leaves apart from nodes, and roots by index. */
+struct split_lists {
+    const int64_t *feature, *yes, *no, *yes_leaf, *no_leaf, *missing, *targets, *roots;
+    double *values, *weights, *modes, *members;
+    size_t n, nleaves, nroots, nmembers;
+};
+
+static int tensor_reals(struct cx *cx, const struct node *n, struct arena *a, const char *name, double **out,
+                        size_t *count)
+{
+    struct tensor_data *d = NULL;
+    *out = NULL;
+    *count = 0;
+    int rc = attr_tensor(cx, n, name, &d);
+    return rc <= 0 ? rc : ml_tensor_reals(cx, n, a, d, out, count);
+}
+
+static int read_split_lists(struct cx *cx, const struct node *n, struct arena *a, struct split_lists *l)
+{
+    size_t nvalues = 0, nmodes = 0;
+    int rc = attr_ints(cx, n, "nodes_featureids", &l->feature, &l->n);
+    if (rc >= 0)
+        rc = int_list(cx, n, "nodes_truenodeids", l->n, false, &l->yes);
+    if (!rc)
+        rc = int_list(cx, n, "nodes_falsenodeids", l->n, false, &l->no);
+    if (!rc)
+        rc = int_list(cx, n, "nodes_trueleafs", l->n, false, &l->yes_leaf);
+    if (!rc)
+        rc = int_list(cx, n, "nodes_falseleafs", l->n, false, &l->no_leaf);
+    if (!rc)
+        rc = int_list(cx, n, "nodes_missing_value_tracks_true", l->n, true, &l->missing);
+    if (!rc)
+        rc = tensor_reals(cx, n, a, "nodes_splits", &l->values, &nvalues);
+    if (!rc)
+        rc = tensor_reals(cx, n, a, "nodes_modes", &l->modes, &nmodes);
+    if (!rc)
+        rc = tensor_reals(cx, n, a, "membership_values", &l->members, &l->nmembers);
+    if (!rc)
+        rc = tensor_reals(cx, n, a, "leaf_weights", &l->weights, &l->nleaves);
+    if (!rc)
+        rc = int_list(cx, n, "leaf_targetids", l->nleaves, false, &l->targets);
+    if (!rc)
+        rc = attr_ints(cx, n, "tree_roots", &l->roots, &l->nroots);
+    if (rc < 0)
+        return rc;
+    if (nvalues != l->n || nmodes != l->n || l->n > INT32_MAX / 8 || l->nleaves > INT32_MAX / 8)
+        return err_set(cx, E_ATTR, "%zu splits and %zu modes are given for %zu nodes", nvalues, nmodes, l->n);
+    return 0;
+}
+
+/* Inner nodes get ids from 0 up, leaf k gets the id -1 - k; all in one tree (id 0), roots kept apart. */
+static int split_nodes(struct cx *cx, const struct split_lists *l, struct raw_trees *t, struct tree_params *p)
+{
+    size_t member = 0;
+    t->n = l->n + l->nleaves;
+    t->nodes = arena_array(&cx->scratch, t->n + 1, sizeof(*t->nodes));
+    if (!t->nodes)
+        return err_nomem(cx);
+    for (size_t i = 0; i < l->n; i++) {
+        struct raw_node *r = &t->nodes[i];
+        if (!(l->modes[i] >= 0 && l->modes[i] <= TM_MEMBER))
+            return err_set(cx, E_ATTR, "node mode %g is not known", l->modes[i]);
+        r->id = (int64_t)i;
+        r->n.mode = (uint8_t)l->modes[i];
+        r->n.value = l->values[i];
+        r->n.missing_yes = l->missing && l->missing[i];
+        r->yes_id = l->yes_leaf[i] ? -1 - l->yes[i] : l->yes[i];
+        r->no_id = l->no_leaf[i] ? -1 - l->no[i] : l->no[i];
+        int rc = set_feature(cx, &r->n, l->feature[i]);
+        if (rc)
+            return rc;
+        if (r->n.mode != TM_MEMBER)
+            continue;
+        /* Sets stand one behind the other, each ended by a NaN. */
+        r->n.set = (int32_t)member;
+        while (member < l->nmembers && !isnan(l->members[member]))
+            member++;
+        r->n.nset = (int32_t)member - r->n.set;
+        member += member < l->nmembers;
+    }
+    for (size_t k = 0; k < l->nleaves; k++) {
+        struct raw_node *r = &t->nodes[l->n + k];
+        r->id = -1 - (int64_t)k;
+        r->n.mode = TM_LEAF;
+        r->first = (int32_t)k;
+        r->count = 1;
+        if (l->targets[k] < 0 || l->targets[k] >= p->ntargets)
+            return err_set(cx, E_ATTR, "a leaf is for target %lld, there are %lld", (long long)l->targets[k],
+                           (long long)p->ntargets);
+        p->weights[k] = (struct tree_weight){(int32_t)l->targets[k], l->weights[k]};
+    }
+    return 0;
+}
+
+static int split_flatten(struct cx *cx, struct arena *arena, const struct split_lists *l,
+                         struct tree_params *p)
+{
+    struct raw_trees t = {0};
+    p->weights = arena_array(arena, l->nleaves + 1, sizeof(*p->weights));
+    if (!p->weights)
+        return err_nomem(cx);
+    int rc = split_nodes(cx, l, &t, p);
+    if (!rc)
+        rc = sort_nodes(cx, &t);
+    struct raw_node **stack = arena_array(&cx->scratch, t.n + 1, sizeof(*stack));
+    p->nodes = arena_array(arena, 3 * t.n + l->nroots + 1, sizeof(*p->nodes));
+    p->roots = arena_array(arena, l->nroots + 1, sizeof(*p->roots));
+    if (!rc && (!stack || !p->nodes || !p->roots))
+        rc = err_nomem(cx);
+    for (size_t i = 0; !rc && i < l->nroots; i++) {
+        struct raw_node *root = find_node(&t, 0, l->roots[i]);
+        /* A node whose two sides are one leaf stands for a tree of that leaf alone. */
+        if (root && root->n.mode != TM_LEAF && root->yes_id == root->no_id && root->yes_id < 0)
+            root = find_node(&t, 0, root->yes_id);
+        rc = root ? flatten_tree(cx, p, &t, root, stack)
+                  : err_set(cx, E_ATTR, "tree root %lld is not there", (long long)l->roots[i]);
+    }
+    return rc;
+}
+
+static int ensemble_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    struct tree_params *p = params;
+    struct split_lists l = {0};
+    struct tensor_data *d = NULL;
+    int64_t agg = AGG_SUM, post = ML_NONE;
+    (void)version;
+    p->ntargets = 1;
+    int rc = attr_int(cx, n, "n_targets", &p->ntargets);
+    if (rc >= 0)
+        rc = attr_int(cx, n, "aggregate_function", &agg);
+    if (rc >= 0)
+        rc = attr_int(cx, n, "post_transform", &post);
+    if (rc >= 0)
+        rc = attr_tensor(cx, n, "leaf_weights", &d);
+    if (rc < 0)
+        return rc;
+    if (p->ntargets < 1 || p->ntargets > INT32_MAX || agg < 0 || agg > AGG_MAX || post < 0 ||
+        post > ML_PROBIT)
+        return err_set(cx, E_ATTR, "n_targets %lld, aggregate_function %lld or post_transform %lld",
+                       (long long)p->ntargets, (long long)agg, (long long)post);
+    p->agg = (enum tree_agg)agg;
+    p->post = (enum ml_post)post;
+    p->out_dt = d ? d->dt : DT_FLOAT;
+    struct arena_mark mark = arena_mark(&cx->scratch);
+    rc = read_split_lists(cx, n, arena, &l);
+    p->members = l.members;
+    p->nweights = l.nleaves;
+    if (!rc)
+        rc = split_flatten(cx, arena, &l, p);
+    arena_release(&cx->scratch, mark);
+    return rc;
 }
 
 /* ---- inference ---- */
@@ -644,3 +798,10 @@ const struct op op_ml_TreeEnsembleRegressor = {.domain = "ai.onnx.ml",
                                                .parse = regressor_parse,
                                                .infer = tree_infer,
                                                .ref = tree_ref};
+const struct op op_ml_TreeEnsemble = {.domain = "ai.onnx.ml",
+                                      .name = "TreeEnsemble",
+                                      .tol = TOL_ROUND,
+                                      .params_size = sizeof(struct tree_params),
+                                      .parse = ensemble_parse,
+                                      .infer = tree_infer,
+                                      .ref = tree_ref};
