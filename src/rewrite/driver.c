@@ -59,12 +59,26 @@ static int visit_graph(void *user, struct graph *g, int depth)
     return v->p->run(v->pc, g);
 }
 
+/* Nodes that editing made (an Identity in front of a graph output) get their facts; the others keep those of
+ * the opset that they came with, which for inlined ones is the function's. */
+static int resolve_new(void *user, struct graph *g, int depth)
+{
+    int rc = OK;
+    (void)depth;
+    for (struct node *n = g->first; n && !rc; n = n->next)
+        if (!n->ver && !n->op && !n->func)
+            rc = op_resolve(user, n);
+    return rc;
+}
+
 static int run_pass(struct pass_ctx *pc, const struct pass *p, struct pass_stats *st)
 {
     struct visit v = {pc, p};
     long before = pc->count;
     double t0 = time_now();
     int rc = graph_walk(pc->m->graph, visit_graph, &v);
+    if (!rc && pc->count != before)
+        rc = graph_walk(pc->m->graph, resolve_new, pc->cx);
     if (!rc && pc->count != before) /* types of new values, and of what follows from them */
         rc = exec_infer(pc->cx, pc->ex);
     if (st) {

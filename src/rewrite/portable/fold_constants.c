@@ -13,11 +13,21 @@
 
 int pass_fold_constants(struct pass_ctx *pc, struct graph *g);
 
+/* A constant graph output needs a node that makes it, an Identity: nothing is won by folding that again, and
+ * a model that does not import the default domain has no such node. */
+static bool only_renames(const struct node *n)
+{
+    bool output = false;
+    for (int o = 0; o < n->nout; o++)
+        output = output || (n->out[o] && n->out[o]->is_output);
+    return output && (node_is(n, "Identity") || !graph_opset(n->graph, ""));
+}
+
 enum { GROWTH_FLOOR = 1 << 20 }; /* bytes that a result may have whatever its inputs */
 
 static bool foldable(const struct node *n)
 {
-    if (!n->op || n->func || n->op->flags & (OP_NONDET | OP_SUBGRAPH) || !n->nout)
+    if (!n->op || n->func || n->op->flags & (OP_NONDET | OP_SUBGRAPH) || !n->nout || only_renames(n))
         return false;
     for (int i = 0; i < n->nin; i++)
         if (n->in[i] && !value_is_const(n->in[i]))
@@ -109,7 +119,7 @@ static int fold_node(struct pass_ctx *pc, struct node *n)
 static int fold_known(struct pass_ctx *pc, struct node *n)
 {
     const struct shape_val *sv = NULL;
-    if (n->nout != 1 || !n->out[0] || n->out[0]->id >= pc->ex->types.nvalues || !n->op ||
+    if (n->nout != 1 || !n->out[0] || n->out[0]->id >= pc->ex->types.nvalues || !n->op || only_renames(n) ||
         n->op->flags & (OP_NONDET | OP_SUBGRAPH))
         return OK;
     sv = pc->ex->types.val[n->out[0]->id];
