@@ -236,7 +236,7 @@ static int run_sample(struct job *j)
         return cmd_fail(j->app, rc);
     begin_sample(j);
     rc = ot_session_run(c, j->s, in);
-    while (rc && j->sample == 0 && ot_feed_retry(c, j->feed, rc) && !ot_feed_get(c, j->feed, 0, &in)) {
+    while (rc && j->sample == 0 && ot_feed_retry(j->feed, rc) && !ot_feed_get(c, j->feed, 0, &in)) {
         rc = ot_session_run(c, j->s, in);
         if (!rc) {
             cmd_note(j->app, "the first sizes did not fit, others do:");

@@ -48,11 +48,9 @@ int ot_feed_get(ot_ctx *c, ot_feed *f, size_t sample, const ot_values **out)
     return api_end(c, rc);
 }
 
-bool ot_feed_retry(ot_ctx *c, ot_feed *f, int status)
+bool ot_feed_retry(ot_feed *f, int status)
 {
-    bool again = feed_retry(&c->cx, f->f, status);
-    arena_free(&c->cx.scratch);
-    return again;
+    return feed_retry(f->f, status);
 }
 
 const char *ot_feed_how(const ot_feed *f, size_t i)

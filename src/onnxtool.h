@@ -188,7 +188,7 @@ OT_API size_t ot_feed_count(const ot_feed *f);
 OT_API int ot_feed_get(ot_ctx *c, ot_feed *f, size_t sample, const ot_values **out);
 /* After ot_session_run failed with status on made-up inputs: whether other sizes for the axes that nothing
  * fixes are worth a try. They are set when so: get the sample again. */
-OT_API bool ot_feed_retry(ot_ctx *c, ot_feed *f, int status);
+OT_API bool ot_feed_retry(ot_feed *f, int status);
 /* How input i (of ot_model_input) is made up, one phrase ("0..30521, the rows of the table that it indexes");
  * NULL: from a file. */
 OT_API const char *ot_feed_how(const ot_feed *f, size_t i);

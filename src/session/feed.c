@@ -39,7 +39,7 @@ struct feed {
     size_t loaded_group;      /* SIZE_MAX: none */
     struct named_list now;    /* the sample handed out last */
     int64_t guess;            /* size for axes that nothing says anything about; 0: fill_default_dim's */
-    size_t tried;             /* guess is guesses[tried] */
+    size_t tried;             /* how many guesses were refused */
     bool guessed;             /* some axis of the sample handed out last took the guess */
 };
 
@@ -281,7 +281,11 @@ static int64_t free_dim(struct feed *f, const char *symbol, const struct value *
     if (axis == 0 || fill_knows_dim(symbol))
         return fill_default_dim(symbol, v, axis);
     f->guessed = true;
-    return f->guess ? f->guess : fill_default_dim(symbol, v, axis);
+    /* A middle axis may be one more batch ([2, batch, 128]) or a sequence: the last one is tried alone first.
+     */
+    bool last = v->declared && axis == v->declared->rank - 1;
+    bool takes_guess = f->guess && (last || f->tried % 2 == 0);
+    return takes_guess ? f->guess : fill_default_dim(symbol, v, axis);
 }
 
 /* Symbols of one dim that nothing has bound get their default size. */
@@ -552,16 +556,21 @@ static int count_samples(struct cx *cx, struct feed *f, size_t made_up)
     return OK;
 }
 
-/* Sizes tried in turn for axes that nothing says anything about. */
-static const int64_t guesses[] = {0, 16, 64, 128, 224, 256, 512, 640, 1024, 4096, 16000};
-enum { NGUESSES = sizeof guesses / sizeof *guesses };
+/* Sizes tried in turn for axes that nothing says anything about, each for last axes alone, then for all. */
+static const int64_t sizes[] = {0, 16, 64, 128, 224, 256, 512, 640, 1024, 4096, 16000};
+enum { TRIES = 2 * (sizeof sizes / sizeof *sizes) - 1 };
+
+static int64_t size_of_try(size_t k)
+{
+    return sizes[(k + 1) / 2];
+}
 
 /* The first size from the current one on with which inference finds no contradiction. */
 static int settle_guess(struct cx *cx, struct feed *f)
 {
-    for (; f->tried < NGUESSES; f->tried++) {
+    for (; f->tried < TRIES; f->tried++) {
         struct named_list *l;
-        f->guess = guesses[f->tried];
+        f->guess = size_of_try(f->tried);
         f->guessed = false;
         int rc = feed_get(cx, f, 0, &l);
         if (rc)
@@ -575,16 +584,13 @@ static int settle_guess(struct cx *cx, struct feed *f)
     return OK;
 }
 
-bool feed_retry(struct cx *cx, struct feed *f, int status)
+/* No probing here: the session has rewritten the model by now. */
+bool feed_retry(struct feed *f, int status)
 {
-    if ((status != E_SHAPE && status != E_VALUE) || !f->guessed || f->tried + 1 >= NGUESSES)
+    if ((status != E_SHAPE && status != E_VALUE) || !f->guessed || f->tried + 1 >= TRIES)
         return false;
-    f->tried++;
-    if (settle_guess(cx, f)) {
-        err_clear(cx);
-        return false;
-    }
-    return f->tried < NGUESSES;
+    f->guess = size_of_try(++f->tried);
+    return true;
 }
 
 int feed_new(struct cx *cx, struct model *m, const struct feed_opts *o, struct feed **out)

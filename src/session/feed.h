@@ -26,7 +26,7 @@ size_t feed_count(const struct feed *f);
 int feed_get(struct cx *cx, struct feed *f, size_t i, struct named_list **out);
 /* After a run of made-up inputs failed with status: whether other sizes for the axes that nothing fixes are
  * worth a try. They are set when so: get the samples again. */
-bool feed_retry(struct cx *cx, struct feed *f, int status);
+bool feed_retry(struct feed *f, int status);
 /* How graph input i is made up; NULL: from files. */
 const char *feed_how(const struct feed *f, size_t i);
 
