@@ -98,7 +98,7 @@ enum bin_op {
     BIN_XOR,
     BIN_SHL, /* integers; a shift by the width or more (or below 0) gives 0 */
     BIN_SHR, /* arithmetic for signed types: then -1 of a negative value */
-    BIN_EQ, /* BIN_EQ .. BIN_GE: out is bool */
+    BIN_EQ,  /* BIN_EQ .. BIN_GE: out is bool */
     BIN_LT,
     BIN_LE,
     BIN_GT,

@@ -394,9 +394,9 @@ static __int128 bin_int_oracle(enum bin_op op, int bits, __int128 a, __int128 b)
     case BIN_XOR:
         return a ^ b;
     case BIN_SHL:
-        return b >= bits ? 0 : (__int128)((unsigned __int128)a << (int)b);
+        return b < 0 || b >= bits ? 0 : (__int128)((unsigned __int128)a << (int)b);
     case BIN_SHR:
-        return b >= bits ? 0 : a >> (int)b;
+        return b >= 0 && b < bits ? a >> (int)b : a < 0 ? -1 : 0;
     case BIN_EQ:
         return a == b;
     case BIN_LT:

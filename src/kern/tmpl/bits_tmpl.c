@@ -30,20 +30,15 @@ void NAME (xor)(enum bin_form form, const void *a, const void *b, void *out, siz
 }
 
 /* A shift by the width or more, or by less than nothing, leaves what many single shifts would. */
-#if T_SIGNED
-#define BELOW_0(x) ((x) < 0)
-#else
-#define BELOW_0(x) false
-#endif
 static inline T shl(T a, T b)
 {
-    return BELOW_0(b) || b >= T_BITS ? 0 : (T)((UT)a << b);
+    return is_negative(b) || b >= T_BITS ? 0 : (T)((UT)a << b);
 }
 static inline T shr(T a, T b)
 {
-    if (!BELOW_0(b) && b < T_BITS)
+    if (!is_negative(b) && b < T_BITS)
         return (T)(a >> b);
-    return BELOW_0(a) ? (T)-1 : 0;
+    return is_negative(a) ? (T)-1 : 0;
 }
 void NAME(shl)(enum bin_form form, const void *a, const void *b, void *out, size_t n)
 {

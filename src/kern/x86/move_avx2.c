@@ -36,9 +36,12 @@ void k_x32_transpose2d_avx2(const void *in, size_t in_ld, void *out, size_t out_
     const float *x = in;
     float *y = out;
     size_t r8 = rows / 8 * 8, c8 = cols / 8 * 8;
-    for (size_t r = 0; r < r8; r += 8)
-        for (size_t c = 0; c < c8; c += 8)
-            block8(x + r * in_ld + c, in_ld, y + c * out_ld + r, out_ld);
+    /* Tiles of 16 x 16: whole cache lines on both sides, before strides of a power of two evict them. */
+    for (size_t r0 = 0; r0 < r8; r0 += 16)
+        for (size_t c0 = 0; c0 < c8; c0 += 16)
+            for (size_t c = c0; c < c8 && c < c0 + 16; c += 8)
+                for (size_t r = r0; r < r8 && r < r0 + 16; r += 8)
+                    block8(x + r * in_ld + c, in_ld, y + c * out_ld + r, out_ld);
     if (c8 < cols)
         edge(x + c8, in_ld, y + c8 * out_ld, out_ld, r8, cols - c8);
     if (r8 < rows)
