@@ -14,7 +14,7 @@
 
 #include "onnx.pb-c.h"
 
-enum { WIN_MIN = 4096, WIN_MAX = 262144 };
+enum { WIN_MIN = 1024, WIN_MAX = 262144 };
 
 enum { WT_VARINT = 0, WT_64 = 1, WT_LEN = 2, WT_GROUP = 3, WT_END = 4, WT_32 = 5 };
 
