@@ -99,7 +99,7 @@ static int open_confined(struct cx *cx, const char *dir, const char *path, const
     if (!rdir || !real) {
         r = cannot_open(cx, path);
     } else if (!strcmp(rdir, real)) {
-        r = err_set(cx, E_IO, "external data '%s' is the model's folder itself, not a file", location);
+        r = err_set(cx, E_PATH, "external data '%s' is the model's folder itself, not a file", location);
     } else if (!is_below(rdir, real)) {
         r = refuse(cx, location, "is a link that leads out of the model's folder");
     } else {
@@ -126,7 +126,7 @@ static int open_location(struct cx *cx, struct model *m, const char *location, c
     }
     if (!r && (fstat(*fd, &st) || !S_ISREG(st.st_mode))) {
         close(*fd);
-        r = err_set(cx, E_IO, "external data '%s' is not a regular file", path);
+        r = err_set(cx, E_PATH, "external data '%s' is not a regular file", path);
     }
     return r;
 }

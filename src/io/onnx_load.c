@@ -30,6 +30,19 @@ static const char *folder(struct arena *a, const char *path)
     return slash == path ? "/" : arena_strndup(a, path, (size_t)(slash - path));
 }
 
+/* Writers put ir_version first: a varint field of number 1. */
+static bool begins_as_model(struct file *f)
+{
+    struct cx quiet;
+    char c = 0;
+
+    cx_init(&quiet);
+    if (f->size)
+        file_read(&quiet, f, 0, &c, 1);
+    cx_fini(&quiet);
+    return c == 8;
+}
+
 /* Decoding failed with r, or found no graph (r is 0): says what the file is if that can be told. p is what
  * had been decoded, or NULL. */
 static int not_a_model(struct cx *cx, struct file *f, const Onnx__ModelProto *p, int r)
@@ -43,7 +56,7 @@ static int not_a_model(struct cx *cx, struct file *f, const Onnx__ModelProto *p,
     if (!r)
         return err_set(cx, E_NOTONNX, "%s is not an ONNX model: there is no graph in it", f->path);
     cx->err = first;
-    if (p && p->graph)
+    if (p && (p->graph || p->has_ir_version || begins_as_model(f)))
         return r;
     return err_set(cx, E_NOTONNX, "%s is not an ONNX model, or damaged where it begins: %s", f->path,
                    first.msg);
