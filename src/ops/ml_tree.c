@@ -704,25 +704,27 @@ static void score_row(const struct tree_job *j, int64_t row, double *score, doub
     }
 }
 
-/* Scores of the two classes from the one that has weights; returns the winner. */
+/* Scores of the two classes from the one that has weights; returns the winner. When that is class 0 it stands
+ * for both, as converters of boosted trees write it; else class 0 has the score 0. */
 static size_t finish_pair(const struct tree_params *p, double *score)
 {
     int32_t only = p->nweights ? p->weights[0].target : 1;
     double s = score[only] + (p->nbase == 1 ? p->base[0] : 0);
-    size_t win = s > (p->all_positive ? 0.5 : 0.0);
+    if (only == 1) {
+        score[1] = s;
+        ml_transform(p->post, score, 2);
+        return s > (p->all_positive ? 0.5 : 0.0);
+    }
     if (p->post == ML_PROBIT) {
         score[0] = score[1] = ml_probit(s);
-    } else if (p->all_positive) {
-        score[0] = 1 - s;
-        score[1] = s;
     } else if (p->post == ML_LOGISTIC) {
         score[0] = ml_logistic(-s);
         score[1] = ml_logistic(s);
     } else {
-        score[0] = -s;
+        score[0] = p->all_positive ? 1 - s : -s;
         score[1] = s;
     }
-    return win;
+    return s > (p->all_positive ? 0.5 : 0.0);
 }
 
 static size_t best_class(const struct tree_params *p, const double *score, const double *seen)

@@ -44,8 +44,12 @@ static void softmax(double *s, size_t n, bool keep_zero)
         s[i] /= sum;
 }
 
+/* A lone score keeps its value but for PROBIT: that is what runtimes do, and what converters of regressors
+ * rely on. */
 void ml_transform(enum ml_post post, double *score, size_t n)
 {
+    if (n == 1 && post != ML_PROBIT)
+        return;
     if (post == ML_SOFTMAX || post == ML_SOFTMAX_ZERO)
         softmax(score, n, post == ML_SOFTMAX_ZERO);
     for (size_t i = 0; i < n && post == ML_LOGISTIC; i++)
