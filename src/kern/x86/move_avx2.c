@@ -24,6 +24,20 @@ static inline void block8(const float *in, size_t in_ld, float *out, size_t out_
     }
 }
 
+/* By way of a buffer, so that every line of the output is written at once: with strides of a power of two all
+ * lines of a tile compete for the same few places of the cache. */
+static inline void tile16(const float *in, size_t in_ld, float *out, size_t out_ld)
+{
+    float t[16 * 16];
+    for (size_t r = 0; r < 16; r += 8)
+        for (size_t c = 0; c < 16; c += 8)
+            block8(in + r * in_ld + c, in_ld, t + c * 16 + r, 16);
+    for (size_t c = 0; c < 16; c++) {
+        _mm256_storeu_ps(out + c * out_ld, _mm256_loadu_ps(t + c * 16));
+        _mm256_storeu_ps(out + c * out_ld + 8, _mm256_loadu_ps(t + c * 16 + 8));
+    }
+}
+
 static void edge(const float *x, size_t in_ld, float *y, size_t out_ld, size_t rows, size_t cols)
 {
     for (size_t c = 0; c < cols; c++)
@@ -36,12 +50,13 @@ void k_x32_transpose2d_avx2(const void *in, size_t in_ld, void *out, size_t out_
     const float *x = in;
     float *y = out;
     size_t r8 = rows / 8 * 8, c8 = cols / 8 * 8;
-    /* Tiles of 16 x 16: whole cache lines on both sides, before strides of a power of two evict them. */
-    for (size_t r0 = 0; r0 < r8; r0 += 16)
-        for (size_t c0 = 0; c0 < c8; c0 += 16)
-            for (size_t c = c0; c < c8 && c < c0 + 16; c += 8)
-                for (size_t r = r0; r < r8 && r < r0 + 16; r += 8)
-                    block8(x + r * in_ld + c, in_ld, y + c * out_ld + r, out_ld);
+    size_t r16 = rows / 16 * 16, c16 = cols / 16 * 16;
+    for (size_t r = 0; r < r16; r += 16)
+        for (size_t c = 0; c < c16; c += 16)
+            tile16(x + r * in_ld + c, in_ld, y + c * out_ld + r, out_ld);
+    for (size_t r = 0; r < r8; r += 8)
+        for (size_t c = r < r16 ? c16 : 0; c < c8; c += 8)
+            block8(x + r * in_ld + c, in_ld, y + c * out_ld + r, out_ld);
     if (c8 < cols)
         edge(x + c8, in_ld, y + c8 * out_ld, out_ld, r8, cols - c8);
     if (r8 < rows)
