@@ -30,9 +30,21 @@ static struct conv_params three_axes(const struct conv_params *p)
     return q;
 }
 
+/* Positions that a window can reach stay far from the ends of int64. */
+static bool axis_fits(const struct conv_params *p, int ax)
+{
+    const int64_t far = INT64_MAX / 8;
+    int64_t span, reach;
+    return mul_i64(p->kernel[ax], p->dilation[ax], &span) && mul_i64(p->out[ax], p->stride[ax], &reach) &&
+           span < far && reach < far && p->pad[ax] > -far && p->pad[ax] < far;
+}
+
 /* Every element of every tensor can be counted, in bytes. */
 static bool sizes_fit(const struct conv_params *p)
 {
+    for (int i = 0; i < CONV_RANK; i++)
+        if (!axis_fits(p, i))
+            return false;
     int64_t x[5] = {p->n, p->ci, p->in[0], p->in[1], p->in[2]};
     int64_t y[5] = {p->n, p->co, p->out[0], p->out[1], p->out[2]};
     int64_t w[6] = {p->ci / p->groups, p->co, p->kernel[0], p->kernel[1], p->kernel[2], 1};

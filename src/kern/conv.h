@@ -54,8 +54,9 @@ struct conv_plan {
 };
 
 /* any_size: the weights shall serve every n, in and out (spatial sizes not known when they are packed); plans
- * made later for those sizes must say so too. Returns false when a size overflows. Parameters must be checked
- * by the caller: rank 1 to 3, positive kernel, stride, dilation and groups, which divide ci and co. */
+ * made later for those sizes must say so too. Returns false when a size or a window's position overflows.
+ * Parameters must be checked by the caller: rank 1 to 3, positive kernel, stride, dilation and groups, which
+ * divide ci and co. */
 bool conv_f32_plan(const struct kern *k, const struct conv_params *p, bool any_size, int nthreads,
                    struct conv_plan *plan);
 void conv_f32_pack(const struct kern *k, const struct conv_plan *plan, const float *w, void *packed);

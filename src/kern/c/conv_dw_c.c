@@ -5,6 +5,16 @@
 
 enum { CHUNK = 256 };
 
+static void add_scaled(float f, const float *x, int64_t step, int64_t n, float *acc)
+{
+    if (step == 1)
+        for (int64_t i = 0; i < n; i++)
+            acc[i] += f * x[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            acc[i] += f * x[i * step];
+}
+
 /* Adds one row of taps to sums of outputs [w0, w0 + n) of a row; x is the row of input. */
 static void add_taps(const struct conv_params *p, const float *x, const float *w, int64_t w0, int64_t n,
                      float *acc)
@@ -14,8 +24,8 @@ static void add_taps(const struct conv_params *p, const float *x, const float *w
         conv_range(p, 2, tw, &lo, &hi);
         lo = lo < w0 ? w0 : lo;
         hi = hi > w0 + n ? w0 + n : hi;
-        for (int64_t o = lo; o < hi; o++)
-            acc[o - w0] += w[tw] * x[conv_pos(p, 2, o, tw)];
+        if (lo < hi)
+            add_scaled(w[tw], x + conv_pos(p, 2, lo, tw), p->stride[2], hi - lo, acc + (lo - w0));
     }
 }
 

@@ -9,8 +9,11 @@ static void gather_row(const struct im2col_run *run, int n, int64_t step, const 
     for (int r = 0; r < n; r++) {
         const float *s = x + run[r].src;
         float *d = dst + run[r].dst;
-        for (int j = 0; j < run[r].len; j++)
-            d[j] = s[j * step];
+        if (step == 1)
+            memcpy(d, s, (size_t)run[r].len * sizeof(float));
+        else
+            for (int j = 0; j < run[r].len; j++)
+                d[j] = s[j * step];
     }
 }
 

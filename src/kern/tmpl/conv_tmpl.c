@@ -15,8 +15,13 @@ static void ROW(const struct conv_params *p, const T *x, const T *w, int64_t row
         conv_range(p, 2, tw, &lo, &hi);
         lo = lo < w0 ? w0 : lo;
         hi = hi > w0 + n ? w0 + n : hi;
-        for (int64_t o = lo; o < hi; o++)
-            acc[o - w0] += w[tap] * line[conv_pos(p, 2, o, tw)];
+        T f = w[tap];
+        if (p->stride[2] == 1)
+            for (int64_t o = lo; o < hi; o++)
+                acc[o - w0] += f * line[o + tw * p->dilation[2] - p->pad[2]];
+        else
+            for (int64_t o = lo; o < hi; o++)
+                acc[o - w0] += f * line[conv_pos(p, 2, o, tw)];
     }
 }
 
