@@ -229,9 +229,13 @@ bool type_same(const struct type *a, const struct type *b)
     for (; a && b; a = a->elem, b = b->elem) {
         if (a == b)
             return true;
-        if (a->kind != b->kind || a->dt != b->dt)
+        if (a->kind != b->kind)
             return false;
-        if (a->kind != TY_TENSOR && a->kind != TY_SPARSE)
+        if (a->kind == TY_SEQ || a->kind == TY_OPT)
+            continue;
+        if (a->dt != b->dt)
+            return false;
+        if (a->kind == TY_MAP)
             continue;
         if (a->rank != b->rank)
             return false;

@@ -266,10 +266,11 @@ static int carried_types(struct infer_ctx *ic, struct graph *body, const struct 
         if (rc)
             return rc;
         for (int i = 0; i < n; i++) {
-            const struct type *was = ins[first + i], *now = (*outs)[first_out + i];
-            if (!was || (now && type_same(was, now)))
+            /* A body that knows more than it was told (a symbol for an unknown dim) changes nothing. */
+            const struct type *was = ins[first + i], *both = common_type(ic, was, (*outs)[first_out + i]);
+            if (!was || (both && type_same(was, both)))
                 continue;
-            ins[first + i] = round < 2 ? common_type(ic, was, now) : NULL;
+            ins[first + i] = round < 2 ? both : NULL;
             changed = true;
         }
         if (!changed)
