@@ -68,6 +68,12 @@ struct model_opts {
 extern const struct opt_group group_model;
 struct ot_load_opts model_load_opts(const struct model_opts *o);
 
+/* Sizes of what a model leaves open (group_model.c). */
+struct shape_opts {
+    struct opt_list dims, shapes; /* as struct ot_feed_opts takes them */
+};
+extern const struct opt_group group_shape;
+
 /* How a model is written (group_output.c). */
 struct output_opts {
     const char *output;

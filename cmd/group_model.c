@@ -1,4 +1,4 @@
-/* Options about reading a model, for every command that takes one. */
+/* Options about reading a model, and the sizes that it leaves open. */
 #include "cmd.h"
 
 #define AT(field) offsetof(struct model_opts, field)
@@ -22,3 +22,15 @@ struct ot_load_opts model_load_opts(const struct model_opts *o)
 {
     return (struct ot_load_opts){.external_dir = o->external_dir, .allow_links = o->allow_links};
 }
+
+#define SHAPE(field) offsetof(struct shape_opts, field)
+
+static const struct opt shape_rows[] = {
+    {"dim", 0, OPT_LIST, SHAPE(dims), .arg = "SYM=N", .help = "size of a symbolic dimension",
+     .more = "As in --dim batch=8. Repeatable."},
+    {"shape", 0, OPT_LIST, SHAPE(shapes), .arg = "NAME=1x3x224x224",
+     .help = "shape of an input; * keeps a dim", .more = "Repeatable."},
+    {0},
+};
+
+const struct opt_group group_shape = {"Sizes", shape_rows};

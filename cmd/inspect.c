@@ -1,44 +1,262 @@
-/* onnxtool inspect */
+/* onnxtool inspect: what is in a model, on one screen; more of one thing on demand.
+ *
+ * Weights are not read unless a tensor's values are asked for, so a model of any size is looked at in
+ * milliseconds. */
 #include "cmd.h"
 
-struct inspect_opts {
-    struct model_opts model;
-    struct report_opts report;
-};
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
-static const struct opt_use uses[] = {
-    {&group_model, offsetof(struct inspect_opts, model)},
-    {&group_report, offsetof(struct inspect_opts, report)},
+#include "inspect_show.h"
+
+static const char *const fingerprint_names[] = {"structure", "weights", NULL};
+
+#define AT(field) offsetof(struct inspect_opts, field)
+
+static const struct opt own_rows[] = {
+    {"graph", 0, OPT_FLAG, AT(graph), .help = "the graph as text: a node a line, with types and attributes"},
+    {"node", 'n', OPT_LIST, AT(nodes), .arg = "GLOB",
+     .help = "nodes of that name, or that make a value of it",
+     .more = "* and ? stand for any text and any character. Repeatable."},
+    {"tensor", 't', OPT_LIST, AT(tensors), .arg = "GLOB",
+     .help = "weights of that name: statistics, histogram, values",
+     .more = "Reads their values. Repeatable."},
+    {"values", 0, OPT_INT, AT(values), .arg = "N", .help = "values that --tensor prints (10)", .lo = 0,
+     .hi = 1e15},
+    {"initializers", 0, OPT_FLAG, AT(initializers), .help = "all weights: type, shape, size, place, user"},
+    {"layers", 0, OPT_FLAG, AT(layers), .help = "nodes by what they cost, the dearest first",
+     .more = "MACs are those of convolutions, matrix products and recurrent operators; ops are all other "
+             "operations, about one an output element."},
+    {"limit", 0, OPT_INT, AT(limit), .arg = "N", .help = "at most N rows of --layers and --initializers",
+     .lo = 1, .hi = 1e15},
+    {"infer-shapes", 0, OPT_FLAG, AT(infer), .help = "every value with its inferred type"},
+    {"files", 0, OPT_FLAG, AT(files), .help = "the files that a deployment must copy, a path a line",
+     .more =
+         "The model and its external data. A file that is missing is named on standard error, and the exit "
+         "code is 3."},
+    {"fingerprint", 0, OPT_CHOICE, AT(fingerprint), .choices = fingerprint_names,
+     .help = "a hash of the computation, without names and metadata",
+     .more =
+         "The same for models that compute the same way, however nodes and values are called and ordered. "
+         "structure leaves the values of weights out (but not int64 and bool constants to 1 KiB, nor single "
+         "numbers); weights reads and counts all of them."},
+    {"check-values", 0, OPT_FLAG, AT(check_values), .help = "look for NaN and infinities in all weights",
+     .more = "Reads them."},
     {0},
 };
+
+static const struct opt_group group_own = {"What to show (a screen of everything by default)", own_rows};
+
+static const struct opt_use uses[] = {
+    {&group_own, 0}, {&group_shape, AT(shape)}, {&group_model, AT(model)}, {&group_report, AT(report)}, {0},
+};
+
+static void defaults(void *opts)
+{
+    struct inspect_opts *o = opts;
+    o->values = 10;
+    o->limit = INT64_MAX;
+    o->fingerprint = -1;
+}
+
+/* ---- one model ---- */
+
+static int show_fingerprint(struct app *app, ot_model *m, const char *path)
+{
+    const struct inspect_opts *o = app->opts;
+    char hex[65];
+    int rc = ot_fingerprint(app->ctx, m, o->fingerprint == 1, hex);
+    if (rc)
+        return cmd_fail(app, rc);
+    rp_text(app->report, "%s  %s\n", hex, rp_name(app->report, path));
+    js_str(app->report, o->fingerprint == 1 ? "fingerprint_weights" : "fingerprint", hex);
+    return EXIT_DONE;
+}
+
+static int show_files(struct app *app, const struct ot_summary *s)
+{
+    int code = EXIT_DONE;
+    js_arr(app->report, "files");
+    for (size_t i = 0; i < s->nfiles; i++) {
+        /* Bare paths, for xargs: no escaping. */
+        rp_text(app->report, "%s\n", s->files[i].path);
+        js_str(app->report, NULL, s->files[i].path);
+        if (s->files[i].problem)
+            code = cmd_worse(code, cmd_fail(app, ot_fail(app->ctx, EXIT_INPUT, "%s", s->files[i].problem)));
+    }
+    js_end(app->report);
+    return code;
+}
+
+static int show_graph(struct app *app, ot_inspection *in, enum ot_print what)
+{
+    const char *text;
+    int rc = ot_inspection_print(app->ctx, in, what, &text);
+    if (rc)
+        return cmd_fail(app, rc);
+    if (rp_json(app->report))
+        js_str(app->report, "graph", text);
+    else
+        fputs(text, rp_file(app->report));
+    return EXIT_DONE;
+}
+
+static int no_node(struct app *app, const ot_inspection *in, const char *glob)
+{
+    const char *near = ot_inspection_nearest_node(in, glob);
+    if (near)
+        return cmd_usage(app, "--node: no node matches '%s'; did you mean '%s'?", glob, near);
+    return cmd_usage(app, "--node: no node matches '%s'", glob);
+}
+
+static int show_matches(struct app *app, ot_inspection *in, const char *glob)
+{
+    const char *text;
+    size_t count;
+    int rc = ot_inspection_print_nodes(app->ctx, in, glob, &text, &count);
+    if (rc)
+        return cmd_fail(app, rc);
+    if (!count)
+        return no_node(app, in, glob);
+    rp_text(app->report, "%s", text);
+    js_str(app->report, NULL, text);
+    return EXIT_DONE;
+}
+
+static int show_nodes(struct app *app, ot_inspection *in, const struct opt_list *globs)
+{
+    int code = EXIT_DONE;
+    js_arr(app->report, "nodes");
+    for (size_t i = 0; i < globs->n; i++)
+        code = cmd_worse(code, show_matches(app, in, globs->v[i]));
+    js_end(app->report);
+    return code;
+}
+
+static bool wants_detail(const struct inspect_opts *o)
+{
+    return o->graph || o->nodes.n || o->tensors.n || o->initializers || o->layers || o->infer || o->files;
+}
+
+static int show_details(struct app *app, ot_inspection *in)
+{
+    const struct inspect_opts *o = app->opts;
+    int code = EXIT_DONE;
+    if (o->graph)
+        code = cmd_worse(code, show_graph(app, in, OT_PRINT_GRAPH));
+    if (o->nodes.n)
+        code = cmd_worse(code, show_nodes(app, in, &o->nodes));
+    if (o->tensors.n)
+        code = cmd_worse(code, show_tensors(app, in));
+    if (o->initializers)
+        show_initializers(app, in);
+    if (o->layers)
+        show_layers(app, in);
+    if (o->infer)
+        show_values(app, in);
+    if (o->files)
+        code = cmd_worse(code, show_files(app, ot_inspection_summary(in)));
+    return code;
+}
+
+/* Text, or the model's JSON object; a table over several models gets a row. */
+static int show_model(struct app *app, ot_model *m, const char *path, struct table *rows)
+{
+    const struct inspect_opts *o = app->opts;
+    const struct ot_inspect_opts io = {o->shape.dims.v, o->shape.shapes.v, o->check_values};
+    ot_inspection *in;
+    if (o->fingerprint >= 0)
+        return show_fingerprint(app, m, path);
+    int rc = ot_inspect(app->ctx, m, &io, &in);
+    if (rc)
+        return cmd_fail(app, rc);
+    int code = EXIT_DONE;
+    if (rp_format(app->report) == FORMAT_DOT) {
+        code = show_graph(app, in, OT_PRINT_DOT);
+    } else if (wants_detail(o)) {
+        if (app->args.n > 1 && !o->files)
+            rp_title(app->report, "%s", rp_name(app->report, path));
+        code = show_details(app, in);
+    } else if (rp_json(app->report)) {
+        json_summary(app->report, ot_inspection_summary(in), m);
+    } else if (rows) {
+        row_summary(rows, ot_inspection_summary(in), path);
+    } else {
+        show_summary(app, ot_inspection_summary(in), m, path);
+    }
+    ot_inspection_free(in);
+    return code;
+}
+
+static int inspect_file(struct app *app, const char *path, struct table *rows)
+{
+    const struct inspect_opts *o = app->opts;
+    struct ot_load_opts lo = model_load_opts(&o->model);
+    ot_model *m;
+    lo.no_external_check = true;
+    js_obj(app->report, NULL);
+    js_str(app->report, "path", path);
+    int rc = ot_model_load(app->ctx, path, &lo, &m);
+    int code = rc ? cmd_fail(app, rc) : show_model(app, m, path, rows);
+    if (code)
+        js_str(app->report, "error", ot_error(app->ctx));
+    js_end(app->report);
+    if (!rc)
+        ot_model_free(m);
+    return code;
+}
 
 static int inspect(struct app *app)
 {
     const struct inspect_opts *o = app->opts;
-    struct ot_load_opts lo = model_load_opts(&o->model);
+    enum format f = rp_format(app->report);
     int code = cmd_expand_models(app, &app->args);
-    for (size_t i = 0; i < app->args.n; i++) {
-        ot_model *m;
-        int rc = ot_model_load(app->ctx, app->args.v[i], &lo, &m);
-        if (rc) {
-            code = cmd_worse(code, cmd_fail(app, rc));
-            continue;
-        }
-        rp_title(app->report, "%s", rp_name(app->report, app->args.v[i]));
-        ot_model_free(m);
-    }
+    bool table = f == FORMAT_CSV || f == FORMAT_MARKDOWN || (f == FORMAT_TEXT && app->args.n > 1);
+    struct table *rows = table && !wants_detail(o) && o->fingerprint < 0 ? summary_table(app->report) : NULL;
+    js_arr(app->report, "models");
+    for (size_t i = 0; i < app->args.n; i++)
+        code = cmd_worse(code, inspect_file(app, app->args.v[i], rows));
+    js_end(app->report);
+    if (rows)
+        table_end(rows);
     return code;
 }
+
+static const char *const examples[] = {
+    "onnxtool inspect model.onnx",
+    "everything on one screen",
+    "onnxtool inspect --layers --limit 10 --dim batch=8 model.onnx",
+    "where the time will go at batch 8",
+    "onnxtool inspect --files model.onnx | xargs cp -t /srv/models",
+    "copy a model with its external data",
+    "onnxtool inspect --tensor 'conv1.*' model.onnx",
+    "statistics and values of some weights",
+    "onnxtool inspect --format markdown models/",
+    "a table of all models in a folder",
+    NULL,
+};
 
 const struct cmd cmd_inspect = {
     .name = "inspect",
     .args = "MODEL...",
-    .summary = "what is in a model",
-    .about = "Shows what is in a model.",
+    .summary = "what is in a model: inputs, weights, cost, operators, what may cause trouble",
+    .about =
+        "Shows on one screen what is in a model: versions, inputs and outputs, weights, cost, operators, "
+        "dynamic axes, files, and what may cause trouble in production. With several models, one row each."
+        "\n\n"
+        "A MAC is one multiply-accumulate of a convolution, matrix product or recurrent operator; a FLOP "
+        "count is twice that. Sizes that the model leaves open are 1 unless --dim or --shape gives them. "
+        "Activation memory is given twice: every value with memory of its own, and the most that is alive "
+        "at the same time when each is freed behind its last use."
+        "\n\n"
+        "Weights are not read, except for --tensor, --check-values and --fingerprint weights.",
+    .examples = examples,
     .uses = uses,
     .opts_size = sizeof(struct inspect_opts),
-    .report_at = offsetof(struct inspect_opts, report),
-    .formats = 1 << FORMAT_TEXT | 1 << FORMAT_JSON,
+    .defaults = defaults,
+    .report_at = AT(report),
+    .formats = 1 << FORMAT_TEXT | 1 << FORMAT_JSON | 1 << FORMAT_CSV | 1 << FORMAT_MARKDOWN | 1 << FORMAT_DOT,
     .min_args = 1,
     .run = inspect,
 };

@@ -144,7 +144,145 @@ OT_API const struct ot_value_info *ot_model_input(const ot_model *m, size_t i);
 OT_API const struct ot_value_info *ot_model_output(const ot_model *m, size_t i);
 
 /* ---- looking into a model ---- */
-/* (declared in the section below by the analysis: struct ot_summary and friends) */
+
+/* What is known of a model, its weights left alone. Belongs to the model, which must live longer and not be
+ * changed; all pointers inside live as long as it does. */
+typedef struct ot_inspection ot_inspection;
+
+struct ot_inspect_opts {
+    const char *const *dims;   /* --dim: SYM=N; NULL-terminated, may be NULL. Symbols that it leaves open */
+    const char *const *shapes; /* are 1 in costs. --shape: NAME=1x3x224x224 */
+    bool values;               /* reads the weights too, to find NaN and infinities */
+};
+
+struct ot_import {
+    const char *domain; /* "ai.onnx" */
+    int64_t version;
+    int newest; /* version known here; 0: we do not know the domain */
+};
+struct ot_pair {
+    const char *key, *value;
+};
+struct ot_weights {
+    const char *dtype; /* "float"; NULL in a total */
+    size_t tensors;
+    int64_t params; /* elements */
+    uint64_t bytes; /* as stored */
+};
+struct ot_op_use {
+    const char *domain, *op;
+    int since; /* version of the operator that the imports select; 0: not known */
+    size_t count;
+    bool runnable; /* here */
+    bool function; /* of this model */
+};
+struct ot_axis {
+    const char *input;
+    int axis;
+    const char *symbol; /* "batch"; "?" when it has no name */
+    const char *fixed;  /* how the graph hard-codes it all the same; NULL */
+};
+struct ot_function {
+    const char *domain, *name, *overload;
+    size_t nodes;
+};
+struct ot_file {
+    const char *path;     /* as a user can open it */
+    const char *location; /* as the model says it; NULL: the model itself */
+    size_t tensors;
+    uint64_t bytes;      /* that the model uses */
+    const char *problem; /* NULL: it is there and long enough */
+};
+struct ot_warning {
+    const char *code, *text, *advice;
+    size_t count;
+};
+
+struct ot_summary {
+    const char *path, *graph, *producer, *producer_version, *domain, *doc; /* NULL: the file does not say */
+    bool has_version;
+    int64_t ir_version, newest_ir, version;
+    uint64_t file_bytes; /* of the model file; 0: not a file */
+    const struct ot_import *imports;
+    const struct ot_pair *metadata;
+    const struct ot_weights *weights; /* by type */
+    const struct ot_op_use *ops;      /* by domain, the most frequent first */
+    const struct ot_axis *axes;       /* dynamic ones */
+    const struct ot_function *functions;
+    const struct ot_file *files; /* the model file first */
+    const struct ot_warning *warnings;
+    size_t nimports, nmetadata, nweights, nops, naxes, nfunctions, nfiles, nwarnings;
+    struct ot_weights all_weights, constants; /* constants: in Constant nodes */
+    size_t shared;                            /* weights that lie on the bytes of others, counted once */
+    size_t nodes, main_nodes, subgraphs;
+    int depth; /* of the deepest subgraph; 0: there is none */
+    /* Costs. FLOPs are twice the multiply-accumulates of convolutions, matrix products and recurrent
+     * operators; other_ops are all other operations, about one an output element. */
+    int64_t macs, other_ops;
+    size_t cost_unknown;      /* nodes whose share depends on data */
+    const char *macs_text;    /* over the symbols: "4089184256*batch"; NULL: too long, or no symbols */
+    const char *sizes;        /* what costs stand for: "batch=1, seq=1"; NULL: no symbols */
+    bool has_loop;            /* bodies of loops are counted once */
+    int64_t activations;      /* bytes when every value has its own memory; -1: not known */
+    int64_t activations_peak; /* bytes alive together at most; -1: not known */
+    const char *peak_at;      /* the value made when that happens; NULL */
+    const char *fingerprint;  /* of the computation, names and weights aside */
+};
+
+/* Infers types, under the given sizes and without. Contradictions in the model are warnings; errors are wrong
+ * options and failures of the machine. o may be NULL. */
+OT_API int ot_inspect(ot_ctx *c, ot_model *m, const struct ot_inspect_opts *o, ot_inspection **out);
+OT_API void ot_inspection_free(ot_inspection *i);
+OT_API const struct ot_summary *ot_inspection_summary(const ot_inspection *i);
+
+/* Nodes with their costs, in the order of the graph, bodies behind the nodes that hold them. */
+struct ot_layer {
+    const char *name, *op, *output; /* output: "float[1,64,112,112]" */
+    const char *first_output;       /* its name, "" when there is none */
+    int depth;
+    int64_t macs, ops, params, out_bytes; /* -1: not known */
+};
+OT_API size_t ot_inspection_nlayers(const ot_inspection *i);
+OT_API void ot_inspection_layer(const ot_inspection *i, size_t k, struct ot_layer *out);
+
+/* Initializers of all graphs, in file order. */
+struct ot_initializer {
+    const char *name, *dtype, *type; /* type: "float[64,3,7,7]" */
+    int64_t params;
+    uint64_t bytes;
+    const char *location; /* external file; NULL: in the model */
+    uint64_t offset;      /* in that file */
+    const char *user;     /* "Conv node 'conv1'", the first; NULL: nothing uses it */
+    size_t users;
+};
+OT_API size_t ot_inspection_ninits(const ot_inspection *i);
+OT_API void ot_inspection_init(const ot_inspection *i, size_t k, struct ot_initializer *out);
+
+/* Every value but initializers, with its type when symbols stay symbols. */
+struct ot_value_row {
+    const char *name, *type;
+    const char *kind;    /* "input", "output", "value" */
+    const char *made_by; /* operator; NULL */
+    int depth;
+    bool known; /* element type and rank */
+};
+OT_API size_t ot_inspection_nvalues(const ot_inspection *i);
+OT_API void ot_inspection_value(const ot_inspection *i, size_t k, struct ot_value_row *out);
+
+enum ot_print { OT_PRINT_GRAPH, OT_PRINT_DOT };
+/* The graph as text; *out belongs to the inspection. */
+OT_API int ot_inspection_print(ot_ctx *c, ot_inspection *i, enum ot_print what, const char **out);
+/* The nodes whose name, or one of whose outputs, matches the pattern; *count of them. */
+OT_API int ot_inspection_print_nodes(ot_ctx *c, ot_inspection *i, const char *glob, const char **out,
+                                     size_t *count);
+/* Name of the node nearest to want, or of the weight; NULL. */
+OT_API const char *ot_inspection_nearest_node(const ot_inspection *i, const char *want);
+OT_API const char *ot_inspection_nearest_init(const ot_inspection *i, const char *want);
+
+/* Values of initializer k of ot_inspection_init. */
+OT_API int ot_inspection_tensor(ot_ctx *c, ot_inspection *i, size_t k, ot_tensor **out);
+/* 64 hex digits. weights: their values count too, and are read. */
+OT_API int ot_fingerprint(ot_ctx *c, ot_model *m, bool weights, char hex[65]);
 
 /* ---- values in files ---- */
 

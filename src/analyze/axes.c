@@ -75,7 +75,7 @@ static int try_size(struct cx *cx, struct model *m, const char *symbol, int64_t 
         return err_nomem(cx);
     int rc = bind_rest(cx, m, &cx->scratch, &b, 64);
     if (!rc)
-        rc = typed_new(cx, m, &b, &t);
+        rc = typed_new(cx, m, &b, NULL, &t);
     if (rc)
         return rc;
     *failure = t->failure ? arena_strdup(arena, t->failure) : NULL;

@@ -12,7 +12,9 @@
 
 /* ---- work ---- */
 
-enum { CALL_DEPTH_MAX = 64 };
+/* Functions that call functions twice each would take exponential time: behind that many nodes calls are not
+ * entered any more. */
+enum { CALL_DEPTH_MAX = 64, STEPS_MAX = 2000000 };
 
 struct walk {
     struct cx *cx;
@@ -21,6 +23,7 @@ struct walk {
     struct cost *cost;
     struct dim *sum; /* symbolic total; NULL: not asked */
     int depth, calls;
+    long steps;
 };
 
 static int64_t add_sat(int64_t a, int64_t b)
@@ -176,7 +179,10 @@ static int bodies_work(struct walk *w, struct node *n, struct total *out)
             w->cost->has_loop = w->cost->has_loop || strcmp(n->op_type, "If") != 0;
         }
     }
-    if (n->func && !rc && w->calls < CALL_DEPTH_MAX) {
+    bool entered = n->func && w->calls < CALL_DEPTH_MAX && w->steps < STEPS_MAX;
+    if (n->func && !entered && !w->cost->unknown++)
+        w->cost->first_unknown = n;
+    if (entered && !rc) {
         w->calls++;
         rc = typed_enter_call(w->cx, w->t, n);
         if (!rc)
@@ -195,6 +201,7 @@ static int graph_work(struct walk *w, struct graph *g, struct total *out)
     for (struct node *n = g->first; n; n = n->next) {
         struct op_cost c;
         struct total inner;
+        w->steps++;
         int rc = node_work(w, n, &c);
         if (!rc && !w->sum)
             rc = add_row(w, n, c);

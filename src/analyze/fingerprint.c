@@ -17,6 +17,7 @@ struct fp {
     bool weights;
     uint8_t (*value)[HASH]; /* by value id */
     int calls;
+    struct smap bodies; /* hash of a function's body, by its name */
 };
 
 static void add_u64(struct sha256 *s, uint64_t v)
@@ -200,11 +201,29 @@ static int add_attrs(struct fp *f, struct sha256 *s, const struct node *n)
     return rc;
 }
 
+/* Once a function: what a call passes in is part of the calling node. */
+static int add_body(struct fp *f, struct sha256 *s, const struct function *fn)
+{
+    char *key = arena_printf(&f->cx->scratch, "%s:%s:%s", fn->domain, fn->name, fn->overload);
+    uint8_t *h = key ? smap_get(&f->bodies, key) : NULL;
+    int rc = OK;
+    if (!h) {
+        h = arena_alloc(&f->cx->scratch, HASH);
+        if (!key || !h)
+            return err_nomem(f->cx);
+        rc = hash_graph(f, fn->body, false, h);
+        if (!rc && !smap_put(&f->bodies, key, h))
+            rc = err_nomem(f->cx);
+    }
+    sha256_add(s, h, HASH);
+    return rc;
+}
+
 static int add_operator(struct fp *f, struct sha256 *s, const struct node *n)
 {
     if (n->func && f->calls < CALL_DEPTH_MAX) {
         f->calls++;
-        int rc = add_graph(f, s, n->func->body);
+        int rc = add_body(f, s, n->func);
         f->calls--;
         return rc;
     }
@@ -291,6 +310,7 @@ int fingerprint_model(struct cx *cx, struct model *m, bool weights, char hex[65]
 {
     uint8_t h[HASH];
     struct fp f = {.cx = cx, .m = m, .weights = weights};
+    f.bodies.arena = &cx->scratch;
     f.value = mem_zalloc(((size_t)m->nvalues + 1) * sizeof *f.value);
     if (!f.value)
         return err_nomem(cx);

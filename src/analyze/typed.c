@@ -6,6 +6,9 @@
 
 #include "io/tensor_pb.h"
 
+/* Stands for "nothing declared" while input types are exchanged. */
+static const struct type no_type;
+
 /* Whether v is a constant small enough to read. */
 static bool readable(const struct value *v)
 {
@@ -54,10 +57,21 @@ static int keep_failure(struct cx *cx, struct typed *t, int rc)
     return t->failure ? OK : err_nomem(cx);
 }
 
+/* Inference warns about declarations that are wrong; a model is inferred several times here. */
+static void keep_clash(void *user, enum log_level level, const char *line)
+{
+    struct typed *t = user;
+    if (level <= LOG_WARN && !t->clash)
+        t->clash = arena_strdup(&t->arena, line);
+}
+
 static int infer_all(struct cx *cx, struct typed *t)
 {
+    struct log log = cx->log;
     t->cx = cx;
+    cx->log = (struct log){keep_clash, t, LOG_WARN};
     int rc = infer_model(cx, t->m, &t->env, &t->arena, &t->res);
+    cx->log = log;
     if (rc)
         rc = keep_failure(cx, t, rc);
     if (!rc && !t->res.type) {
@@ -70,20 +84,48 @@ static int infer_all(struct cx *cx, struct typed *t)
     return rc;
 }
 
-int typed_new(struct cx *cx, struct model *m, const struct binding *b, struct typed **out)
+/* The driver reads the declared types of inputs: they are exchanged with those of swap, and back by a second
+ * call. */
+static void swap_inputs(struct model *m, const struct type **swap)
+{
+    for (size_t i = 0; swap && i < m->graph->nins; i++) {
+        const struct type *t = m->graph->ins[i]->declared;
+        if (!swap[i])
+            continue;
+        m->graph->ins[i]->declared = swap[i];
+        swap[i] = t ? t : &no_type;
+        if (m->graph->ins[i]->declared == &no_type)
+            m->graph->ins[i]->declared = NULL;
+    }
+}
+
+static int infer_with(struct cx *cx, struct typed *t, const struct type *const *ins)
+{
+    size_t n = t->m->graph->nins;
+    const struct type **swap = ins ? arena_array(&t->arena, n + 1, sizeof *swap) : NULL;
+    if (ins && !swap)
+        return err_nomem(cx);
+    if (ins)
+        memcpy(swap, ins, n * sizeof *swap);
+    swap_inputs(t->m, swap);
+    int rc = infer_all(cx, t);
+    swap_inputs(t->m, swap);
+    return rc;
+}
+
+int typed_new(struct cx *cx, struct model *m, const struct binding *b, const struct type *const *ins,
+              struct typed **out)
 {
     struct typed *t = mem_zalloc(sizeof *t);
     if (!t)
         return err_nomem(cx);
     t->m = m;
-    int rc = ops_resolve(cx, m);
-    if (!rc)
-        rc = copy_binding(cx, t, b);
+    int rc = copy_binding(cx, t, b);
     if (!rc) {
         t->konst = mem_zalloc(((size_t)m->nvalues + 1) * sizeof *t->konst);
         t->asked = mem_zalloc((size_t)m->nvalues + 1);
         t->env = (struct infer_env){.konst = get_const, .user = t, .binding = &t->binding};
-        rc = t->konst && t->asked ? infer_all(cx, t) : err_nomem(cx);
+        rc = t->konst && t->asked ? infer_with(cx, t, ins) : err_nomem(cx);
     }
     if (rc) {
         typed_free(t);

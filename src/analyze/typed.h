@@ -22,11 +22,14 @@ struct typed {
     uint8_t *asked;
     int failed;          /* status of an inference that stopped; types behind that point are not known */
     const char *failure; /* its message, in arena; NULL */
+    const char *clash;   /* a declared type that is wrong, as inference says it; NULL */
 };
 
-/* Resolves the operators of m and infers under b (NULL: symbols stay). A contradiction in the model is not an
- * error here: it is kept in failure. Errors are those of the machine. */
-int typed_new(struct cx *cx, struct model *m, const struct binding *b, struct typed **out);
+/* Infers under b (NULL: symbols stay), with the types ins for the inputs of the main graph (NULL, also single
+ * ones: as declared). A contradiction in the model is not an error here: it is kept in failure. Errors are
+ * those of the machine. Operators must be resolved. */
+int typed_new(struct cx *cx, struct model *m, const struct binding *b, const struct type *const *ins,
+              struct typed **out);
 void typed_free(struct typed *t);
 
 /* NULL: nothing known. */

@@ -22,6 +22,7 @@ enum kind {
     W_CUSTOM_DOMAIN,
     W_DEPRECATED,
     W_SHAPES,
+    W_DECLARED,
     W_FIXED_AXIS,
     W_RANK,
     W_INIT_INPUT,
@@ -54,6 +55,8 @@ static const struct warning kinds[] = {
     [W_DEPRECATED] = {"deprecated-operator", NULL, "convert to its replacement before raising the opset", 0},
     [W_SHAPES] = {"shapes-contradict", NULL, "the export is wrong there, or an input shape that was given",
                   0},
+    [W_DECLARED] = {"declared-type-wrong", NULL, "remove the value_info or repair it; runtimes may trust it",
+                    0},
     [W_FIXED_AXIS] = {"dynamic-axis-fixed", NULL,
                       "export again with that axis dynamic, or declare the input with the fixed size", 0},
     [W_RANK] = {"input-rank-unknown", NULL, "declare the shape; many runtimes cannot plan without it", 0},
@@ -196,6 +199,8 @@ static void look_model(struct look *l)
     look_axes(l);
     if (in->typed && in->typed->failure)
         warn(l, W_SHAPES, "%s", in->typed->failure);
+    if (in->typed && in->typed->clash)
+        warn(l, W_DECLARED, "%s", in->typed->clash);
     if (in->meta->ntraining)
         warn(l, W_TRAINING, "the file carries training information");
 }

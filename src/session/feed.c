@@ -646,3 +646,14 @@ const char *feed_how(const struct feed *f, size_t i)
         return NULL;
     return f->fill[i].how;
 }
+
+const struct binding *feed_binding(const struct feed *f)
+{
+    return &f->dims;
+}
+
+const int64_t *feed_shape(const struct feed *f, size_t i, int *rank)
+{
+    *rank = f->shape[i] ? f->shape_rank[i] : 0;
+    return f->shape[i];
+}
