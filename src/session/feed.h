@@ -27,7 +27,6 @@ int feed_get(struct cx *cx, struct feed *f, size_t i, struct named_list **out);
 /* After a run of made-up inputs failed with status: whether other sizes for the axes that nothing fixes are
  * worth a try. They are set when so: get the samples again. */
 bool feed_retry(struct feed *f, int status);
-bool feed_retry(struct cx *cx, struct feed *f, int status);
 /* What --dim and --shape have bound. */
 const struct binding *feed_binding(const struct feed *f);
 /* Dims that --shape gave graph input i, -1 where they are kept; NULL: none. */
