@@ -332,7 +332,9 @@ static int run_parsed(struct app *app)
 
 static int run_cmd(const struct cmd *cmd, int argc, const char **argv)
 {
-    struct app app = {.cmd = cmd, .ctx = ot_ctx_new(), .opts = xalloc(cmd->opts_size)};
+    /* Options and their strings last as long as the program: nothing frees them one by one. */
+    static struct app app;
+    app = (struct app){.cmd = cmd, .ctx = ot_ctx_new(), .opts = xalloc(cmd->opts_size)};
     if (!app.ctx) {
         fputs("onnxtool: out of memory\n", stderr);
         return EXIT_MACHINE;
@@ -346,8 +348,6 @@ static int run_cmd(const struct cmd *cmd, int argc, const char **argv)
     } else {
         code = run_parsed(&app);
     }
-    free(app.args.v);
-    free(app.opts);
     ot_ctx_free(app.ctx);
     return code;
 }

@@ -150,6 +150,7 @@ static void close_job(struct job *j)
     for (size_t i = 0; i < j->nexpect; i++) {
         ot_values_free(j->expect[i].set);
         ot_tensor_free(j->expect[i].one);
+        free(j->expect[i].name);
     }
     for (size_t i = 0; i < j->nlabels; i++)
         free((void *)(uintptr_t)j->labels[i]);

@@ -45,7 +45,7 @@ struct job {
 
 /* What --expect names: read once. */
 struct expectation {
-    const char *name; /* one output; NULL: a set */
+    char *name; /* one output; NULL: a set */
     ot_values *set;
     ot_tensor *one;
 };

@@ -9,8 +9,7 @@
 
 struct consts {
     struct model *m;
-    struct tensor *t; /* by value id */
-    uint8_t *have;
+    struct tensor **t; /* by value id; NULL: not loaded. Each stays where it is until it is dropped. */
     uint32_t n;
     uint64_t bytes; /* held now; mapped files count too */
 };
