@@ -17,6 +17,9 @@ enum { TENSOR_SMALL = 1 << 20 };
 
 int target_status;
 
+/* Where values go, so that reading them is not optimized away. */
+static volatile double seen;
+
 static char complaint[4096 + 100];
 
 /* An error must have one line of text and an exit code that blames the file, a limit or missing support. */
@@ -50,7 +53,6 @@ static const char *internal(const struct cx *cx, const char *what)
 /* Takes every element out, so that a sanitizer sees what the data pointer covers. */
 static void use_tensor(const struct tensor *t)
 {
-    volatile double sum = 0;
     char text[256];
 
     tensor_type_text(t, text, sizeof(text));
@@ -63,9 +65,9 @@ static void use_tensor(const struct tensor *t)
         if (t->dt == DT_STRING) {
             const struct ostr *s = (const struct ostr *)t->data + i;
 
-            sum += s->n ? s->p[0] + s->p[s->n - 1] : 0;
+            seen += s->n ? s->p[0] + s->p[s->n - 1] : 0;
         } else {
-            sum += tensor_f64(t, i);
+            seen += tensor_f64(t, i);
         }
     }
 }
