@@ -4,6 +4,8 @@
 #include "base/checked.h"
 #include "shape/dim_priv.h"
 
+enum { TERMS_TRIED = 8 };
+
 /* A closed interval; the flags say that an end is infinite. */
 struct range {
     int64_t lo, hi;
@@ -135,7 +137,8 @@ static bool nonneg(struct symtab *t, struct dim d, int depth)
     struct range r = range_of(d);
     if (!r.no_lo && r.lo >= 0)
         return true;
-    if (depth == 0 || d.kind == DIM_CONST || d.e->op != EX_SUM)
+    /* Each term is tried at each depth: long sums, which no model needs compared, would take their time. */
+    if (depth == 0 || d.kind == DIM_CONST || d.e->op != EX_SUM || d.e->nterms > TERMS_TRIED)
         return false;
     for (int i = 0; i < d.e->nterms; i++) {
         const struct term *x = &d.e->term[i];
