@@ -449,7 +449,15 @@ def types():
                  opset=18)
 
 
-@case("models/zipmap.onnx", {"P": np.array([[0.25, 0.75]], np.float32)})
+def zipmap_output():
+    maps = [onnx.MapProto(key_type=TensorProto.STRING, string_keys=[b"no", b"yes"],
+                          values=numpy_helper.from_list([np.float32(a), np.float32(b)]))
+            for a, b in ((0.25, 0.75), (1, 0))]
+    seq = onnx.SequenceProto(name="Z", elem_type=onnx.SequenceProto.MAP, map_values=maps)
+    return {"models/zipmap.out/Z.pb": seq.SerializeToString(deterministic=True)}
+
+
+@case("models/zipmap.onnx", {"P": np.array([[0.25, 0.75], [1, 0]], np.float32)}, extra=zipmap_output)
 def zipmap():
     """A sequence of maps as output (ai.onnx.ml ZipMap), as classifiers of scikit-learn give."""
     out = helper.make_sequence_type_proto(helper.make_map_type_proto(
@@ -604,6 +612,49 @@ def left_out():
     """An optional input left out in the middle (Clip without min), and an unused output left out (Dropout)."""
     return model([helper.make_node("Clip", ["X", "", "max"], ["c"]), helper.make_node("Dropout", ["c"], ["Y", ""])],
                  [info("X", shape=[2, 3])], [info("Y", shape=[2, 3])], [tensor("max", np.float32(1))])
+
+
+PAIR = {"left:0": X, "right=x/y": X * 2}
+
+
+@case("models/two_inputs.onnx", PAIR, lambda **v: {"sum": X + X * 2, "bigger": X < X * 2})
+def two_inputs():
+    """Two inputs that share an axis, with colon, equal sign and slash in their names; one output is bool."""
+    ins = [info(n, shape=["n", 3]) for n in PAIR]
+    return model([helper.make_node("Add", list(PAIR), ["sum"], name="add"),
+                  helper.make_node("Less", list(PAIR), ["bigger"], name="less")],
+                 ins, [info("sum", shape=["n", 3]), info("bigger", TensorProto.BOOL, ["n", 3])])
+
+
+def log_of_less(X):
+    with np.errstate(invalid="ignore"):
+        return {"Y": np.log(np.maximum(X - 1, -1))}
+
+
+@case("models/makes_nan.onnx", {"X": X}, log_of_less)
+def makes_nan():
+    """Negative numbers get into a Log: node `log` makes the NaNs, `shift` before it and `hand_on` behind it do not."""
+    return model([helper.make_node("Sub", ["X", "one"], ["s"], name="shift"),
+                  helper.make_node("Max", ["s", "least"], ["m"], name="limit"),
+                  helper.make_node("Log", ["m"], ["l"], name="log"),
+                  helper.make_node("Abs", ["l"], ["a"], name="hand_on"),
+                  helper.make_node("Where", ["always", "l", "a"], ["Y"], name="choose")],
+                 [info("X", shape=[2, 3])], [info("Y", shape=[2, 3])],
+                 [tensor("one", np.float32(1)), tensor("least", np.float32(-1)), tensor("always", np.bool_(True))])
+
+
+@case("models/unsupported.onnx")
+def unsupported():
+    """Nodes that cannot run: two of an unknown domain, one of them in a branch, and one operator that is unknown."""
+    branch = helper.make_graph([helper.make_node("Strange", ["X"], ["t"], name="inner", domain="com.example")], "then",
+                               [], [info("t", shape=[2])])
+    other = helper.make_graph([helper.make_node("Relu", ["X"], ["e"], name="fine")], "else", [], [info("e", shape=[2])])
+    return model([helper.make_node("Odd", ["X"], ["a"], name="first", domain="com.example"),
+                  helper.make_node("If", ["c"], ["b"], name="choice", then_branch=branch, else_branch=other),
+                  helper.make_node("Unheard", ["b"], ["Y"], name="last")],
+                 [info("X", shape=[2]), info("c", TensorProto.BOOL, [])],
+                 [info("Y", shape=[2]), info("a", shape=[2])],
+                 domains={"com.example": 1})
 
 
 # ---- the same bytes said otherwise ----

@@ -148,9 +148,13 @@ static void join_views(struct walk *w)
     }
 }
 
-/* Results computed over an input that nothing reads afterwards. */
+/* Results computed over an input that nothing reads afterwards. A hook reads it: it sees inputs as the step
+ * did.
+ */
 static void join_inplace(struct walk *w)
 {
+    if (w->p->ex->hooks.after)
+        return;
     for (uint32_t i = 0; i < w->p->nsteps; i++) {
         const struct prog_step *s = &w->p->steps[i];
         if (!(s->node->op->flags & OP_INPLACE) || !planned_output(w, s) || !s->bound.may_inplace)

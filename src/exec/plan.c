@@ -17,7 +17,8 @@ static size_t key_part(int64_t *k, const struct tensor *t)
     return n;
 }
 
-/* What the plan depends on: types and shapes of inputs and captured values. */
+/* What the plan depends on: types and shapes of inputs and captured values, and whether somebody looks at
+ * steps after they ran. */
 static int64_t *make_key(struct cx *cx, const struct prog *p, const struct tensor *ins,
                          const struct tensor *const *caps, size_t *n)
 {
@@ -26,6 +27,7 @@ static int64_t *make_key(struct cx *cx, const struct prog *p, const struct tenso
     *n = 0;
     if (!k)
         return NULL;
+    k[(*n)++] = p->ex->hooks.after != NULL;
     for (uint32_t i = 0; i < p->nins; i++)
         *n += key_part(k + *n, &ins[i]);
     for (uint32_t i = 0; i < p->ncaps; i++)

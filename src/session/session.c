@@ -119,6 +119,25 @@ static int place(struct cx *cx, struct session *s, const struct session_opts *o)
     return OK;
 }
 
+static int check_pass_names(struct cx *cx, const char *const *skip)
+{
+    size_t n;
+    const struct pass *all = pass_all(&n);
+    for (; skip && *skip; skip++) {
+        if (pass_find(*skip))
+            continue;
+        const char **names = arena_array(&cx->scratch, n, sizeof *names);
+        if (!names)
+            return err_nomem(cx);
+        for (size_t i = 0; i < n; i++)
+            names[i] = all[i].name;
+        const char *near = nearest_name(*skip, names, n);
+        return err_set(cx, E_USAGE, "no pass '%s'%s%s%s", *skip, near ? "; did you mean '" : "",
+                       near ? near : "", near ? "'?" : "");
+    }
+    return OK;
+}
+
 static int prepare(struct cx *cx, struct session *s, const struct session_opts *o)
 {
     size_t npasses;
@@ -126,7 +145,9 @@ static int prepare(struct cx *cx, struct session *s, const struct session_opts *
     s->stats = arena_array(&s->ex.arena, npasses, sizeof *s->stats);
     struct pass_ctx pc = {.cx = cx, .m = s->m, .ex = &s->ex, .keep = o->keep, .limit = -1};
     struct pass_select sel = {.level = o->level, .machine = o->level > OPT_NONE, .skip = o->skip_pass};
-    int rc = s->stats ? drop_defaults(cx, s->m, o->feed_defaults) : err_nomem(cx);
+    int rc = s->stats ? check_pass_names(cx, o->skip_pass) : err_nomem(cx);
+    if (!rc)
+        rc = drop_defaults(cx, s->m, o->feed_defaults);
     if (!rc)
         rc = ops_resolve(cx, s->m);
     if (!rc)

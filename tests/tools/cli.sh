@@ -2,8 +2,8 @@
 # What the tests of the command line share; sourced, not run. Works in the repository's folder.
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 tool=${ONNXTOOL:-build/onnxtool}
-digits=testdata/digits
-models=testdata/models
+# shellcheck disable=SC2034 # the tests use them
+digits=testdata/digits models=testdata/models
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 code=0
