@@ -209,6 +209,15 @@ static int set_value(ot_ctx *c, const struct cmd *cmd, const struct row *r, cons
     return OT_OK;
 }
 
+/* Sets the row's value from popt's string, which is freed unless the value points at it. */
+static int take_value(ot_ctx *c, const struct cmd *cmd, const struct row *r, char *text)
+{
+    int rc = set_value(c, cmd, r, text);
+    if (r->opt->type != OPT_STRING && r->opt->type != OPT_LIST)
+        free(text);
+    return rc;
+}
+
 /* ---- parsing ---- */
 
 /* "--sedd 3": the option that was likely meant. bad: as popt gives it, dashes and perhaps "=..." included. */
@@ -264,8 +273,7 @@ int opt_parse(ot_ctx *c, const struct cmd *cmd, int argc, const char **argv, voi
         if (val < 0)
             rc = popt_failure(c, cmd, &rows, pc, val);
         else
-            /* The string is kept: lists and structs point at it. */
-            rc = set_value(c, cmd, &rows.v[val - 1], poptGetOptArg(pc));
+            rc = take_value(c, cmd, &rows.v[val - 1], poptGetOptArg(pc));
     }
     const char *arg;
     while (!rc && (arg = poptGetArg(pc)))

@@ -3,7 +3,7 @@
  *   partition   each node gets the first listed provider that takes it            (partition.c)
  *   bind        each node becomes a step: kernel chosen, constants prepacked      (prog.c)
  *   plan        per binding of the input shapes: shapes, lifetimes, one block     (plan.c, memory.c)
- *   run         the steps in order                                                (run.c)
+ *   run         the steps in order                                                (run_prog.c)
  *
  * A program belongs to one graph; bodies of If, Loop and Scan have programs of their own. Plans are cached by
  * the shapes of inputs and captured values, at most PLAN_CACHE of them per program. A value whose shape is
