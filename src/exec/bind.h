@@ -11,8 +11,8 @@ void prepacked_free(struct exec *ex);
 /* The functions behind struct exec_ctx (run_prog.c). */
 extern const struct exec_vt exec_vt;
 
-/* Runs a program on tensors by slot kind; results in the plan (run_prog.c). own_outputs: graph outputs get blobs
- * of their own, so that they outlive the plan. */
+/* Runs a program on tensors by slot kind; results in the plan (run_prog.c). own_outputs: graph outputs get
+ * blobs of their own, so that they outlive the plan. */
 int prog_run(struct cx *cx, struct prog *p, const struct tensor *ins, const struct tensor *const *caps);
 /* The program of graph g, which exec_bind has made; NULL. */
 struct prog *prog_of(const struct exec *ex, const struct graph *g);

@@ -49,9 +49,10 @@ int ec_unsupported(struct exec_ctx *ec, int i);
 struct step {
     int (*run)(struct exec_ctx *ec, const void *state);
     const void *state;
-    const char *kernel; /* what a profile shows: "gemm 14x32 avx512", "ref" */
-    uint64_t consumed;  /* bit i: constant input i was prepacked, its plain bytes are not needed by run */
-    uint64_t may_inplace; /* bit i: output 0 may lie over input i of equal size (the provider sets it for OP_INPLACE) */
+    const char *kernel;   /* what a profile shows: "gemm 14x32 avx512", "ref" */
+    uint64_t consumed;    /* bit i: constant input i was prepacked, its plain bytes are not needed by run */
+    uint64_t may_inplace; /* bit i: output 0 may lie over input i of equal size (the provider sets it for
+                             OP_INPLACE) */
 };
 
 struct bind_ctx {

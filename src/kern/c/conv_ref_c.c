@@ -9,11 +9,11 @@ enum { REF_CHUNK = 256 };
 #define FN_T k_f32_conv_t_ref_c
 #define ROW  row_f32
 #define AT   at_f32
-#include "../tmpl/conv_tmpl.c"
+#include "kern/tmpl/conv_tmpl.c"
 
 #define T    double
 #define FN   k_f64_conv_ref_c
 #define FN_T k_f64_conv_t_ref_c
 #define ROW  row_f64
 #define AT   at_f64
-#include "../tmpl/conv_tmpl.c"
+#include "kern/tmpl/conv_tmpl.c"

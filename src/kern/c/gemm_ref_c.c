@@ -13,22 +13,22 @@ static int64_t factor_int(double d)
 #define FN             k_f32_gemm_ref_c
 #define FN_TILE        tile_f32
 #define FROM_DOUBLE(d) ((float)(d))
-#include "../tmpl/gemm_tmpl.c"
+#include "kern/tmpl/gemm_tmpl.c"
 
 #define T              double
 #define FN             k_f64_gemm_ref_c
 #define FN_TILE        tile_f64
 #define FROM_DOUBLE(d) (d)
-#include "../tmpl/gemm_tmpl.c"
+#include "kern/tmpl/gemm_tmpl.c"
 
 #define T              uint32_t
 #define FN             k_u32_gemm_ref_c
 #define FN_TILE        tile_u32
 #define FROM_DOUBLE(d) ((uint32_t)factor_int(d))
-#include "../tmpl/gemm_tmpl.c"
+#include "kern/tmpl/gemm_tmpl.c"
 
 #define T              uint64_t
 #define FN             k_u64_gemm_ref_c
 #define FN_TILE        tile_u64
 #define FROM_DOUBLE(d) ((uint64_t)factor_int(d))
-#include "../tmpl/gemm_tmpl.c"
+#include "kern/tmpl/gemm_tmpl.c"
