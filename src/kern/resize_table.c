@@ -3,6 +3,14 @@
 
 #include "kern/resize.h"
 
+/* Output length that align_corners spreads the input over: in * scale, which ONNX's node tests do not round
+ * down as they do the extent. Scales are single precision, so what is nearly whole is meant to be. */
+static double aligned_length(const struct resize_axis *a)
+{
+    double length = (double)a->in * a->scale;
+    return fabs(length - (double)a->out) < 1e-4 ? (double)a->out : length;
+}
+
 double resize_coordinate(const struct resize_axis *a, int64_t o)
 {
     double x = (double)o, length = (double)a->in * a->scale;
@@ -16,7 +24,7 @@ double resize_coordinate(const struct resize_axis *a, int64_t o)
     case RS_PYTORCH_HALF_PIXEL:
         return a->out > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
     case RS_ALIGN_CORNERS:
-        return a->out > 1 ? x * (double)(a->in - 1) / (double)(a->out - 1) : 0;
+        return a->out > 1 ? x * (double)(a->in - 1) / (aligned_length(a) - 1) : 0;
     case RS_ASYMMETRIC:
         return x / a->scale;
     case RS_TF_HALF_PIXEL_FOR_NN:
