@@ -48,6 +48,7 @@ static bool begins_as_model(struct file *f)
 static int not_a_model(struct cx *cx, struct file *f, const Onnx__ModelProto *p, int r)
 {
     struct err first = cx->err;
+    const char *at;
 
     if (r && r != E_PARSE)
         return r;
@@ -58,8 +59,10 @@ static int not_a_model(struct cx *cx, struct file *f, const Onnx__ModelProto *p,
     cx->err = first;
     if (p && (p->graph || p->has_ir_version || begins_as_model(f)))
         return r;
-    return err_set(cx, E_NOTONNX, "%s is not an ONNX model, or damaged where it begins: %s", f->path,
-                   first.msg);
+    at = first.msg;
+    if (!strncmp(at, f->path, strlen(f->path)))
+        at += strlen(f->path);
+    return err_set(cx, E_NOTONNX, "%s is not an ONNX model, or damaged where it begins (%s)", f->path, at);
 }
 
 static int decode_model(struct cx *cx, struct model *m, Onnx__ModelProto **out)

@@ -13,6 +13,7 @@
 #include "io/encode.h"
 #include "io/export.h"
 #include "io/external.h"
+#include "io/payload.h"
 #include "io/tmpfile.h"
 
 enum { DEFAULT_THRESHOLD = 1024, ALIGN_SMALL = 64, ALIGN_LARGE = 4096, LARGE = 1 << 20 };
@@ -67,8 +68,7 @@ static bool can_go_external(const struct save *s, const struct export_tensor *t)
     const struct pb_payload *pl = pb_info(t->msg)->payload;
     uint64_t threshold = s->o.threshold ? s->o.threshold : DEFAULT_THRESHOLD;
 
-    return t->initializer && pl && pl->total >= threshold &&
-           (pl->field == 9 || pl->field == 4 || pl->field == 10);
+    return t->initializer && pl && pl->total >= threshold && payload_is_plain(pl->field);
 }
 
 static bool goes_external(const struct save *s, const struct export_tensor *t, bool all)

@@ -26,6 +26,11 @@ int payload_field(enum dtype dt)
     return dt > 0 && dt < DT_COUNT ? typed_field[dt] : 0;
 }
 
+bool payload_is_plain(int field)
+{
+    return field == F_RAW || field == F_FLOAT || field == F_DOUBLE;
+}
+
 const char *payload_field_name(int field)
 {
     static const char *const name[] = {
@@ -137,7 +142,7 @@ int payload_check(struct cx *cx, const struct pb_payload *pl, enum dtype dt, int
         return err_set(cx, E_DATA, "%lld elements are too many", (long long)n);
     if (pl->field != F_RAW && pl->field != payload_field(dt))
         return err_set(cx, E_DATA, "values of type %s are in %s", di->name, payload_field_name(pl->field));
-    if (pl->field == F_RAW || pl->field == F_FLOAT || pl->field == F_DOUBLE)
+    if (payload_is_plain(pl->field))
         return pl->total == bytes ? 0 : wrong_size(cx, pl, dt, n, bytes);
     numbers = di->bits < 8 ? bytes : (uint64_t)n;
     if (pl->total < numbers || pl->total / 10 > numbers)

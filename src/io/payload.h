@@ -14,6 +14,8 @@ int payload_decode(struct cx *cx, const struct pb_payload *pl, enum dtype dt, in
 int payload_check(struct cx *cx, const struct pb_payload *pl, enum dtype dt, int64_t n);
 /* The field of TensorProto, other than raw_data, that holds dt; 0: none. */
 int payload_field(enum dtype dt);
+/* True for the fields whose bytes are the elements as they lie in memory (from 8 bits up). */
+bool payload_is_plain(int field);
 const char *payload_field_name(int field);
 
 #endif

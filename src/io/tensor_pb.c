@@ -44,7 +44,7 @@ static int map_in_place(struct cx *cx, const struct pb_payload *pl, struct tenso
     struct blob *b;
     int r;
 
-    if (pl->field != 9 || pl->nseg != 1 || dtype_info(out->dt)->bits < 8)
+    if (!payload_is_plain(pl->field) || pl->nseg != 1 || dtype_info(out->dt)->bits < 8)
         return 0;
     if (pl->total < MAP_MIN || pl->total != tensor_bytes(out))
         return 0;
