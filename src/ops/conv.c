@@ -328,7 +328,7 @@ struct conv_step {
     int64_t wdims[TENSOR_MAX_RANK];
     const void *packed; /* NULL: weights are an input, packed on each run */
     const float *bias;  /* constant bias; NULL: input 2, if there is one */
-    bool any_size;      /* packed for all sizes; else for size[] alone */
+    bool any_size;      /* packed for all sizes; else for those of exact, with any batch */
     struct conv_params exact;
 };
 
@@ -394,7 +394,9 @@ static int conv_run(struct exec_ctx *ec, const void *state)
     int r = geometry(ec->cx, s->a, ec->in[0], wdims, wrank, ec->out[0], &p);
     if (r || !tensor_count(ec->out[0]))
         return r;
-    if (s->packed && !s->any_size && !s->a->transposed && memcmp(&p, &s->exact, sizeof(p)))
+    struct conv_params one = p;
+    one.n = s->exact.n; /* the batch has no say in how weights are packed */
+    if (s->packed && !s->any_size && !s->a->transposed && memcmp(&one, &s->exact, sizeof(one)))
         return err_set(ec->cx, E_SHAPE, "the input's shape is not the one that weights were packed for");
     if (!make_plan(ec, s, &p, &plan))
         return err_set(ec->cx, E_LIMIT, "the convolution is too large");
@@ -414,8 +416,8 @@ static int conv_run(struct exec_ctx *ec, const void *state)
     return 0;
 }
 
-/* Fills t from an inferred type; unknown extents become `any`, and *exact false. */
-static bool shape_of(const struct type *ty, int64_t any, struct tensor *t, bool *exact)
+/* Fills t from an inferred type, for a batch of one; *exact becomes false when another extent is unknown. */
+static bool shape_of(const struct type *ty, struct tensor *t, bool *exact)
 {
     if (!ty || ty->kind != TY_TENSOR || ty->rank < 0 || ty->rank > TENSOR_MAX_RANK)
         return false;
@@ -423,9 +425,9 @@ static bool shape_of(const struct type *ty, int64_t any, struct tensor *t, bool 
     t->dt = ty->dt;
     t->rank = ty->rank;
     for (int i = 0; i < ty->rank; i++) {
-        bool known = ty->dims[i].kind == DIM_CONST;
-        t->dims[i] = known ? ty->dims[i].v : any;
-        *exact = *exact && known;
+        bool known = i > 0 && ty->dims[i].kind == DIM_CONST;
+        t->dims[i] = known ? ty->dims[i].v : 1;
+        *exact = *exact && (known || i == 0);
     }
     return true;
 }
@@ -437,7 +439,7 @@ static int bind_geometry(struct bind_ctx *bc, struct conv_step *s, struct conv_p
     struct tensor x, y;
     s->any_size = true;
     bool exact = true;
-    if (shape_of(bc->in[0], 1, &x, &exact) && shape_of(bc->out[0], 1, &y, &exact) && exact) {
+    if (shape_of(bc->in[0], &x, &exact) && shape_of(bc->out[0], &y, &exact) && exact) {
         s->any_size = false;
         return geometry(bc->cx, s->a, &x, s->wdims, s->wrank, &y, p);
     }
