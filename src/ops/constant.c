@@ -101,14 +101,21 @@ static int constant_infer(struct infer_ctx *ic, const void *params)
     return rc ? rc : constant_val(ic, p, dt, rank, n);
 }
 
+/* Copied into the planned output: views of it may share that memory. */
 static int constant_ref(struct exec_ctx *ec, const void *params)
 {
-    struct tensor t = {0};
+    struct tensor t = {0}, *out = ec->out[0];
     int rc = constant_load(ec->cx, params, &t);
+    if (!rc && (t.dt != out->dt || tensor_count(&t) != tensor_count(out)))
+        rc = err_set(ec->cx, E_SHAPE, "the value does not fit its declared shape");
     if (!rc)
-        rc = ec_set_out(ec, 0, &t);
-    else
-        tensor_drop(&t);
+        ec_memcpy(ec, out->data, t.data, tensor_bytes(&t));
+    struct ostr *text = !rc && t.dt == DT_STRING ? out->data : NULL;
+    for (int64_t i = 0; text && !rc && i < tensor_count(out); i++) {
+        text[i].p = arena_dup(ec_strings(ec), text[i].n ? text[i].p : "", text[i].n);
+        rc = text[i].p ? 0 : err_nomem(ec->cx);
+    }
+    tensor_drop(&t);
     return rc;
 }
 
