@@ -198,6 +198,13 @@ lint:
 format:
 	$(Q)$(CLANG_FORMAT) -i $(all_c)
 
+# --- manual pages and completions, from the option tables
+
+.PHONY: man
+man: $(tool)
+	$(Q)mkdir -p man
+	$(Q)for what in man bash zsh fish; do $(tool) --generate $$what man || exit 1; done
+
 # --- install
 
 dest_lib := $(DESTDIR)$(PREFIX)/lib

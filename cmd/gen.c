@@ -1,9 +1,396 @@
-/* Manual pages and completions, from the same rows as the parser's. */
+/* Manual pages and completions, from the same rows that the parser and the help texts read. The files under
+ * man/ are made by `make man`; a test compares them with what comes out here. */
 #include "cmd.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { PATH_SIZE = 4096, ARG_SIZE = 200 };
+
+/* ---- text for roff ---- */
+
+static void roff(FILE *f, const char *text)
+{
+    bool start = true;
+    for (; *text; text++) {
+        bool para = text[0] == '\n' && text[1] == '\n';
+        if (para) {
+            fputs("\n.PP\n", f);
+            text++;
+        } else if (*text == '\\') {
+            fputs("\\e", f);
+        } else if (*text == '-') {
+            fputs("\\-", f);
+        } else {
+            if (start && (*text == '.' || *text == '\''))
+                fputs("\\&", f);
+            fputc(*text, f);
+        }
+        start = para;
+    }
+}
+
+static void roff_line(FILE *f, const char *macro, const char *text)
+{
+    fprintf(f, "%s ", macro);
+    roff(f, text);
+    fputc('\n', f);
+}
+
+/* ---- manual pages ---- */
+
+struct page {
+    FILE *f;
+    const struct opt_group *group;
+};
+
+static void man_row(void *user, const struct cmd *cmd, const struct opt_group *g, const struct opt *o)
+{
+    struct page *p = user;
+    char arg[ARG_SIZE];
+    if (g != p->group)
+        roff_line(p->f, ".SS", g->title);
+    p->group = g;
+    opt_arg_text(cmd, o, arg, sizeof arg);
+    fputs(".TP\n", p->f);
+    if (o->key)
+        fprintf(p->f, "\\fB\\-%c\\fR, ", o->key);
+    fputs("\\fB\\-\\-", p->f);
+    roff(p->f, o->name);
+    fputs("\\fR", p->f);
+    if (*arg) {
+        fputs(" \\fI", p->f);
+        roff(p->f, arg);
+        fputs("\\fR", p->f);
+    }
+    fputc('\n', p->f);
+    roff(p->f, o->help);
+    fputs(".\n", p->f);
+    if (o->more) {
+        roff(p->f, o->more);
+        fputc('\n', p->f);
+    }
+}
+
+static void man_exit(FILE *f)
+{
+    static const char *const codes[] = {
+        "done, or the answer is yes",
+        "a finding: outputs differ, a limit is not kept",
+        "wrong usage",
+        "bad input: a model, tensor or data file",
+        "the model is legal, but cannot be run or expressed here",
+        "the machine failed: input or output, memory, a limit on memory or time",
+    };
+    fputs(".SH EXIT STATUS\n", f);
+    for (int i = 0; i < (int)(sizeof codes / sizeof *codes); i++)
+        fprintf(f, ".TP\n%d\n%s.\n", i, codes[i]);
+    fputs(".PP\nWith several models, the highest of theirs.\n", f);
+}
+
+static void man_examples(FILE *f, const struct cmd *cmd)
+{
+    if (!cmd->examples)
+        return;
+    fputs(".SH EXAMPLES\n", f);
+    for (const char *const *e = cmd->examples; e[0]; e += 2) {
+        fputs(".TP\n\\fB", f);
+        roff(f, e[0]);
+        fputs("\\fR\n", f);
+        roff(f, e[1]);
+        fputs(".\n", f);
+    }
+}
+
+static void man_commands(FILE *f)
+{
+    fputs(".SH COMMANDS\n", f);
+    for (const struct cmd *const *p = cmds; *p; p++) {
+        fprintf(f, ".TP\n\\fB%s\\fR\n", (*p)->name);
+        roff(f, (*p)->summary);
+        fprintf(f, ".\nSee \\fBonnxtool\\-%s\\fR(1).\n", (*p)->name);
+    }
+}
+
+static void man_see_also(FILE *f, const struct cmd *cmd)
+{
+    fputs(".SH SEE ALSO\n", f);
+    if (cmd->name)
+        fputs("\\fBonnxtool\\fR(1)", f);
+    for (const struct cmd *const *p = cmds; *p; p++)
+        if (*p != cmd)
+            fprintf(f, "%s\\fBonnxtool\\-%s\\fR(1)", cmd->name || p != cmds ? ",\n" : "", (*p)->name);
+    fputc('\n', f);
+}
+
+static void man_page(FILE *f, const struct cmd *cmd)
+{
+    const char *sub = cmd->name ? cmd->name : "", *dash = cmd->name ? "-" : "";
+    fputs(".\\\" Made by onnxtool \\-\\-generate man; edit the tables in cmd/, not this file.\n", f);
+    fprintf(f, ".TH onnxtool%s%s 1 \"\" \"onnxtool %s\"\n.SH NAME\n", dash, sub, ot_version());
+    fprintf(f, "onnxtool%s%s \\- ", *dash ? "\\-" : "", sub);
+    roff(f, cmd->summary);
+    fputs("\n.SH SYNOPSIS\n\\fBonnxtool", f);
+    fprintf(f, "%s%s\\fR %s", *sub ? " " : "", sub, cmd->name ? "[\\fIOPTION\\fR]... " : "");
+    roff(f, cmd->args);
+    fputs("\n.SH DESCRIPTION\n", f);
+    roff(f, cmd->about);
+    fputc('\n', f);
+    if (!cmd->name)
+        man_commands(f);
+    fputs(".SH OPTIONS\nOptions may stand anywhere; \\fB\\-\\-\\fR ends them.\n", f);
+    struct page p = {f, NULL};
+    opt_each(cmd, man_row, &p);
+    man_examples(f, cmd);
+    man_exit(f);
+    fputs(".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nIf set and not empty, text has no colours by default.\n",
+          f);
+    man_see_also(f, cmd);
+}
+
+/* ---- bash ---- */
+
+static void bash_names(void *user, const struct cmd *cmd, const struct opt_group *g, const struct opt *o)
+{
+    (void)cmd;
+    (void)g;
+    fprintf(user, " --%s", o->name);
+    if (o->key)
+        fprintf(user, " -%c", o->key);
+}
+
+static void bash_arg(void *user, const struct cmd *cmd, const struct opt_group *g, const struct opt *o)
+{
+    FILE *f = user;
+    (void)g;
+    if (!opt_has_arg(o))
+        return;
+    fprintf(f, "    %s:--%s", cmd->name ? cmd->name : "", o->name);
+    if (o->key)
+        fprintf(f, " | %s:-%c", cmd->name ? cmd->name : "", o->key);
+    if (o->choices) {
+        fputs(")\n        words='", f);
+        for (size_t i = 0; o->choices[i]; i++)
+            if (opt_choice_ok(cmd, o, i))
+                fprintf(f, "%s%s", i ? " " : "", o->choices[i]);
+        fputs("' ;;\n", f);
+    } else {
+        fprintf(f, ") %s ;;\n",
+                o->complete == OPT_FILE  ? "files=-f"
+                : o->complete == OPT_DIR ? "files=-d"
+                                         : "return");
+    }
+}
+
+static void bash_file(FILE *f)
+{
+    fputs("# Made by onnxtool --generate bash; edit the tables in cmd/, not this file.\n"
+          "_onnxtool() {\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd='' words='' files='' "
+          "i\n"
+          "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+          "        case ${COMP_WORDS[i]} in\n        ",
+          f);
+    for (const struct cmd *const *p = cmds; *p; p++)
+        fprintf(f, "%s%s", p == cmds ? "" : " | ", (*p)->name);
+    fputs(") cmd=${COMP_WORDS[i]}; break ;;\n        esac\n    done\n    case $cmd:$prev in\n", f);
+    opt_each(&cmd_top, bash_arg, f);
+    for (const struct cmd *const *p = cmds; *p; p++)
+        opt_each(*p, bash_arg, f);
+    fputs("    *)\n        case $cmd:$cur in\n        :-*) words='", f);
+    opt_each(&cmd_top, bash_names, f);
+    fputs("' ;;\n", f);
+    for (const struct cmd *const *p = cmds; *p; p++) {
+        fprintf(f, "        %s:-*) words='", (*p)->name);
+        opt_each(*p, bash_names, f);
+        fputs("' ;;\n", f);
+    }
+    fputs("        :*) words='help", f);
+    for (const struct cmd *const *p = cmds; *p; p++)
+        fprintf(f, " %s", (*p)->name);
+    fputs("' ;;\n        *) files=-f ;;\n        esac ;;\n    esac\n"
+          "    # shellcheck disable=SC2207,SC2086\n"
+          "    COMPREPLY=($(compgen $files -W \"$words\" -- \"$cur\"))\n"
+          "}\n"
+          "complete -o filenames -F _onnxtool onnxtool\n",
+          f);
+}
+
+/* ---- zsh ---- */
+
+/* Text inside '...[...]' of _arguments. */
+static void zsh_text(FILE *f, const char *s)
+{
+    for (; *s; s++) {
+        if (*s == '\'')
+            fputs("'\\''", f);
+        else if (strchr("[]:\\", *s))
+            fprintf(f, "\\%c", *s);
+        else
+            fputc(*s, f);
+    }
+}
+
+static void zsh_row(void *user, const struct cmd *cmd, const struct opt_group *g, const struct opt *o)
+{
+    FILE *f = user;
+    char arg[ARG_SIZE];
+    (void)g;
+    for (int form = 0; form < 2; form++) {
+        if (form && !o->key)
+            return;
+        fputs(" \\\n        '*", f);
+        if (form)
+            fprintf(f, "-%c", o->key);
+        else
+            fprintf(f, "--%s", o->name);
+        fputc('[', f);
+        zsh_text(f, o->help);
+        fputc(']', f);
+        if (opt_has_arg(o)) {
+            fputc(':', f);
+            zsh_text(f, opt_arg_text(cmd, o, arg, sizeof arg));
+            fputc(':', f);
+        }
+        if (o->choices) {
+            fputc('(', f);
+            for (size_t i = 0; o->choices[i]; i++)
+                if (opt_choice_ok(cmd, o, i))
+                    fprintf(f, "%s%s", i ? " " : "", o->choices[i]);
+            fputc(')', f);
+        } else if (o->complete) {
+            fputs(o->complete == OPT_DIR ? "_files -/" : "_files", f);
+        }
+        fputc('\'', f);
+    }
+}
+
+static void zsh_file(FILE *f)
+{
+    fputs("#compdef onnxtool\n# Made by onnxtool --generate zsh; edit the tables in cmd/, not this file.\n"
+          "_onnxtool() {\n    local cmd=${words[2]}\n    case $cmd in\n",
+          f);
+    for (const struct cmd *const *p = cmds; *p; p++) {
+        fprintf(f, "    %s)\n        _arguments -s '1:command:'", (*p)->name);
+        opt_each(*p, zsh_row, f);
+        fputs(" \\\n        '*:file:_files' ;;\n", f);
+    }
+    fputs("    *)\n        local -a commands=(", f);
+    for (const struct cmd *const *p = cmds; *p; p++) {
+        fprintf(f, "\n            '%s:", (*p)->name);
+        zsh_text(f, (*p)->summary);
+        fputc('\'', f);
+    }
+    fputs("\n        )\n        _arguments -s", f);
+    opt_each(&cmd_top, zsh_row, f);
+    fputs(" \\\n        '1:command:{_describe command commands}' ;;\n    esac\n}\n_onnxtool \"$@\"\n", f);
+}
+
+/* ---- fish ---- */
+
+static void fish_text(FILE *f, const char *s)
+{
+    for (; *s; s++)
+        fprintf(f, strchr("'\\", *s) ? "\\%c" : "%c", *s);
+}
+
+static void fish_row(void *user, const struct cmd *cmd, const struct opt_group *g, const struct opt *o)
+{
+    FILE *f = user;
+    (void)g;
+    fprintf(f, "complete -c onnxtool -n '%s%s' -l %s",
+            cmd->name ? "__fish_seen_subcommand_from " : "__fish_use_subcommand", cmd->name ? cmd->name : "",
+            o->name);
+    if (o->key)
+        fprintf(f, " -s %c", o->key);
+    if (opt_has_arg(o))
+        fputs(o->complete ? " -r -F" : " -x", f);
+    if (o->choices) {
+        fputs(" -a '", f);
+        for (size_t i = 0; o->choices[i]; i++)
+            if (opt_choice_ok(cmd, o, i))
+                fprintf(f, "%s%s", i ? " " : "", o->choices[i]);
+        fputc('\'', f);
+    }
+    fputs(" -d '", f);
+    fish_text(f, o->help);
+    fputs("'\n", f);
+}
+
+static void fish_file(FILE *f)
+{
+    fputs("# Made by onnxtool --generate fish; edit the tables in cmd/, not this file.\n", f);
+    for (const struct cmd *const *p = cmds; *p; p++) {
+        fprintf(f, "complete -c onnxtool -f -n __fish_use_subcommand -a %s -d '", (*p)->name);
+        fish_text(f, (*p)->summary);
+        fputs("'\n", f);
+    }
+    opt_each(&cmd_top, fish_row, f);
+    for (const struct cmd *const *p = cmds; *p; p++)
+        opt_each(*p, fish_row, f);
+}
+
+/* ---- files ---- */
+
+static int close_file(struct app *app, FILE *f, const char *path)
+{
+    bool good = !ferror(f);
+    if (f == stdout)
+        return EXIT_DONE;
+    if (fclose(f) == 0 && good)
+        return EXIT_DONE;
+    return cmd_fail(app, ot_fail(app->ctx, EXIT_MACHINE, "%s: %s", path, strerror(errno)));
+}
+
+static FILE *open_file(struct app *app, const char *dir, const char *name, char *path)
+{
+    if (!dir)
+        return stdout;
+    snprintf(path, PATH_SIZE, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    if (!f)
+        cmd_fail(app, ot_fail(app->ctx, EXIT_MACHINE, "%s: %s", path, strerror(errno)));
+    return f;
+}
+
+static int write_page(struct app *app, const struct cmd *cmd, const char *dir)
+{
+    char path[PATH_SIZE], name[100];
+    snprintf(name, sizeof name, "onnxtool%s%s.1", cmd->name ? "-" : "", cmd->name ? cmd->name : "");
+    FILE *f = open_file(app, dir, name, path);
+    if (!f)
+        return EXIT_MACHINE;
+    man_page(f, cmd);
+    return close_file(app, f, path);
+}
+
+static int write_pages(struct app *app, const char *dir)
+{
+    int code = write_page(app, &cmd_top, dir);
+    for (const struct cmd *const *p = cmds; *p && !code; p++)
+        code = write_page(app, *p, dir);
+    return code;
+}
 
 int gen_write(struct app *app, const char *what, const char *dir)
 {
-    (void)what;
-    (void)dir;
-    return cmd_usage(app, "not here yet");
+    static const struct {
+        const char *what, *name;
+        void (*write)(FILE *f);
+    } files[] = {{"bash", "onnxtool.bash", bash_file},
+                 {"zsh", "_onnxtool", zsh_file},
+                 {"fish", "onnxtool.fish", fish_file}};
+    char path[PATH_SIZE];
+    if (strcmp(what, "man") == 0)
+        return write_pages(app, dir);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (strcmp(what, files[i].what) != 0)
+            continue;
+        FILE *f = open_file(app, dir, files[i].name, path);
+        if (!f)
+            return EXIT_MACHINE;
+        files[i].write(f);
+        return close_file(app, f, path);
+    }
+    return EXIT_USAGE;
 }

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 12, LINE = 84, VALUE_MAX = 60 };
+/* Fewer elements in Constant nodes are axes and shapes, not weights. */
+enum { LIST_MAX = 12, LINE = 84, VALUE_MAX = 60, SMALL_CONSTANTS = 1000 };
 
 /* ---- text ---- */
 
@@ -81,28 +82,30 @@ static void values(struct report *r, const ot_model *m, const char *key, value_f
 static void weights(struct report *r, const struct ot_summary *s)
 {
     const struct ot_weights *all = &s->all_weights;
-    const char *key = "";
-    rp_row(r, "parameters", "%s in %zu tensor%s, %s%s", rp_digits(r, all->params), all->tensors,
-           all->tensors == 1 ? "" : "s", rp_bytes(r, all->bytes),
-           s->shared ? rp_str(r, " (%zu more share their bytes)", s->shared) : "");
+    const char *key = "parameters";
+    if (all->tensors || s->constants.params <= SMALL_CONSTANTS)
+        rp_row(r, once(&key), "%s in %zu tensor%s, %s%s", rp_digits(r, all->params), all->tensors,
+               all->tensors == 1 ? "" : "s", rp_bytes(r, all->bytes),
+               s->shared ? rp_str(r, " (%zu more share their bytes)", s->shared) : "");
     for (size_t i = 0; i < s->nweights && s->nweights > 1; i++)
         rp_row(r, once(&key), "%s: %s in %s", s->weights[i].dtype, rp_digits(r, s->weights[i].params),
                rp_bytes(r, s->weights[i].bytes));
     if (s->nweights == 1)
         rp_row(r, "", "all %s", s->weights[0].dtype);
-    if (s->constants.params > 1000)
-        rp_row(r, "", "and %s in Constant nodes", rp_digits(r, s->constants.params));
+    if (s->constants.params > SMALL_CONSTANTS)
+        rp_row(r, once(&key), "%s in Constant nodes, %s", rp_digits(r, s->constants.params),
+               rp_bytes(r, s->constants.bytes));
 }
 
 static void cost(struct report *r, const struct ot_summary *s)
 {
-    rp_row(r, "MACs", "%s (%s FLOPs), %s other operations%s%s", rp_digits(r, s->macs),
-           rp_count(r, 2 * (uint64_t)s->macs), rp_count(r, (uint64_t)s->other_ops), s->sizes ? ", at " : "",
-           s->sizes ? s->sizes : "");
+    rp_row(r, "MACs", "%s%s (%s FLOPs), %s other operations%s%s", s->cost_unknown ? "at least " : "",
+           rp_digits(r, s->macs), rp_count(r, 2 * (uint64_t)s->macs), rp_count(r, (uint64_t)s->other_ops),
+           s->sizes ? ", at " : "", s->sizes ? s->sizes : "");
     if (s->macs_text)
         rp_row(r, "", "%s MACs in general", s->macs_text);
     if (s->cost_unknown)
-        rp_row(r, "", "without %zu node%s whose sizes are not known", s->cost_unknown,
+        rp_row(r, "", "%zu node%s not counted: sizes depend on data or were not given", s->cost_unknown,
                s->cost_unknown == 1 ? "" : "s");
     if (s->has_loop)
         rp_row(r, "", "loops counted once");
@@ -159,19 +162,53 @@ static void functions(struct report *r, const struct ot_summary *s)
         rp_row(r, "", "and %zu more", s->nfunctions - LIST_MAX);
 }
 
+static bool same_symbol(const struct ot_axis *a, const struct ot_axis *b)
+{
+    return strcmp(a->symbol, b->symbol) == 0 && strcmp(a->symbol, "?") != 0;
+}
+
+/* Where a symbol stands: "axis 0 of input_ids, attention_mask; axis 1 of past". */
+static const char *places(struct report *r, const struct ot_summary *s, size_t first)
+{
+    const struct ot_axis *a = &s->axes[first], *last = a;
+    const char *text = rp_str(r, "axis %d of %s", a->axis, rp_name(r, a->input));
+    for (size_t i = first + 1; i < s->naxes; i++) {
+        const struct ot_axis *b = &s->axes[i];
+        if (!same_symbol(a, b))
+            continue;
+        if (strlen(text) > LINE)
+            return rp_str(r, "%s, ...", text);
+        text = b->axis == last->axis ? rp_str(r, "%s, %s", text, rp_name(r, b->input))
+                                     : rp_str(r, "%s; axis %d of %s", text, b->axis, rp_name(r, b->input));
+        last = b;
+    }
+    return text;
+}
+
+static bool symbol_seen(const struct ot_summary *s, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (same_symbol(&s->axes[k], &s->axes[i]))
+            return true;
+    return false;
+}
+
 static void axes(struct report *r, const struct ot_summary *s)
 {
     const char *key = "dynamic axes";
-    for (size_t i = 0; i < s->naxes && i < LIST_MAX; i++) {
+    size_t shown = 0;
+    for (size_t i = 0; i < s->naxes && shown < LIST_MAX; i++) {
         const struct ot_axis *a = &s->axes[i];
-        rp_row(r, once(&key), "%s: axis %d of %s%s", rp_name(r, a->symbol), a->axis, rp_name(r, a->input),
+        if (symbol_seen(s, i))
+            continue;
+        shown++;
+        rp_row(r, once(&key), "%s: %s%s", rp_name(r, a->symbol), places(r, s, i),
                a->fixed ? rp_str(r, ", %s", rp_verdict(r, false, "but the graph fixes it")) : "");
-        /* Axes of one symbol share the reason: once is enough. */
-        if (a->fixed && (i == 0 || s->axes[i - 1].fixed != a->fixed))
+        if (a->fixed)
             rp_row(r, "", "  %s", rp_name(r, a->fixed));
     }
-    if (s->naxes > LIST_MAX)
-        rp_row(r, "", "and %zu more", s->naxes - LIST_MAX);
+    if (shown == LIST_MAX)
+        rp_row(r, "", "and more (--json lists all)");
 }
 
 static void files(struct report *r, const struct ot_summary *s)

@@ -1,0 +1,76 @@
+# Made by onnxtool --generate bash; edit the tables in cmd/, not this file.
+_onnxtool() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd='' words='' files='' i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        inspect | run) cmd=${COMP_WORDS[i]}; break ;;
+        esac
+    done
+    case $cmd:$prev in
+    :--list)
+        words='ops providers passes machine' ;;
+    :--generate)
+        words='man bash zsh fish' ;;
+    :--format)
+        words='text json csv markdown' ;;
+    :--color)
+        words='auto always never' ;;
+    inspect:--node | inspect:-n) return ;;
+    inspect:--tensor | inspect:-t) return ;;
+    inspect:--values) return ;;
+    inspect:--limit) return ;;
+    inspect:--fingerprint)
+        words='structure weights' ;;
+    inspect:--dim) return ;;
+    inspect:--shape) return ;;
+    inspect:--external-data-dir) files=-d ;;
+    inspect:--format)
+        words='text json csv markdown dot' ;;
+    inspect:--color)
+        words='auto always never' ;;
+    run:--input) files=-f ;;
+    run:--fill) return ;;
+    run:--seed) return ;;
+    run:--shape) return ;;
+    run:--dim) return ;;
+    run:--save) files=-f ;;
+    run:--save-inputs) files=-f ;;
+    run:--dump) return ;;
+    run:--top) return ;;
+    run:--labels) files=-f ;;
+    run:--truth) files=-f ;;
+    run:--min-top1) return ;;
+    run:--trace) files=-f ;;
+    run:--expect) files=-f ;;
+    run:--rtol) return ;;
+    run:--atol) return ;;
+    run:--max-outliers) return ;;
+    run:--min-cosine) return ;;
+    run:--min-sqnr) return ;;
+    run:--optimize | run:-O)
+        words='none basic all' ;;
+    run:--skip-pass) return ;;
+    run:--provider) return ;;
+    run:--provider-option) return ;;
+    run:--threads) return ;;
+    run:--cpu-mask) return ;;
+    run:--max-memory) return ;;
+    run:--timeout) return ;;
+    run:--external-data-dir) files=-d ;;
+    run:--format)
+        words='text json' ;;
+    run:--color)
+        words='auto always never' ;;
+    *)
+        case $cmd:$cur in
+        :-*) words=' --list --generate --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        inspect:-*) words=' --graph --node -n --tensor -t --values --initializers --layers --limit --infer-shapes --files --fingerprint --check-values --dim --shape --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        run:-*) words=' --input --fill --seed --shape --dim --save --save-inputs --dump --top --labels --truth --min-top1 --check-finite --placement --profile --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --optimize -O --skip-pass --provider --strict-provider --provider-option --threads --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        :*) words='help inspect run' ;;
+        *) files=-f ;;
+        esac ;;
+    esac
+    # shellcheck disable=SC2207,SC2086
+    COMPREPLY=($(compgen $files -W "$words" -- "$cur"))
+}
+complete -o filenames -F _onnxtool onnxtool
