@@ -128,10 +128,11 @@ static void operators(struct report *r, const struct ot_summary *s)
     for (size_t i = 0; i < s->nops; i++) {
         const struct ot_op_use *u = &s->ops[i];
         bool first = i == 0 || strcmp(s->ops[i - 1].domain, u->domain) != 0;
+        bool more = i + 1 < s->nops && strcmp(s->ops[i + 1].domain, u->domain) == 0;
         const char *item = rp_str(
             r, "%s%s%.200s %zu%s",
             first && strcmp(u->domain, "ai.onnx") != 0 ? rp_str(r, "%.100s: ", rp_name(r, u->domain)) : "",
-            u->runnable ? "" : "!", rp_name(r, u->op), u->count, i + 1 < s->nops ? "," : "");
+            u->runnable ? "" : "!", rp_name(r, u->op), u->count, more ? "," : "");
         if (n && (first || n + 1 + strlen(item) > LINE)) {
             rp_row(r, "", "%s", line);
             n = 0;
