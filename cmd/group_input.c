@@ -22,6 +22,10 @@ static const struct opt rows[] = {
     {"shape", 0, OPT_LIST, AT(shapes), .arg = "NAME=1x3x224x224",
      .help = "shape of a made-up input; * keeps a dim"},
     {"dim", 0, OPT_LIST, AT(dims), .arg = "SYMBOL=N", .help = "size of a symbolic axis"},
+    {"from", 0, OPT_COMMAS, AT(from), .arg = "NAME[,...]",
+     .help = "begin at these values: they become the inputs"},
+    {"to", 0, OPT_COMMAS, AT(to), .arg = "NAME[,...]",
+     .help = "end at these values: they become the outputs"},
     {0},
 };
 

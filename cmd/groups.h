@@ -7,6 +7,7 @@
 /* What a model is fed (group_input.c). */
 struct input_opts {
     struct opt_list inputs, fills, shapes, dims;
+    struct opt_list from, to;
     int64_t seed;
 };
 extern const struct opt_group group_input;

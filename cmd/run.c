@@ -127,6 +127,8 @@ static int open_job(struct job *j)
     const ot_values *first;
     ot_ctx *c = j->app->ctx;
     int rc = ot_model_load(c, j->path, &lo, &j->m);
+    if (!rc && (j->o->input.from.n || j->o->input.to.n))
+        rc = ot_model_extract(c, j->m, j->o->input.from.v, j->o->input.to.v);
     if (!rc)
         rc = ot_feed_new(c, j->m, &fo, &j->feed);
     if (!rc)

@@ -6,6 +6,7 @@
 
 #include "io/onnx_load.h"
 #include "io/onnx_save.h"
+#include "rewrite/extract.h"
 
 /* A dim as a number, or its symbol's text. */
 static int describe_dim(struct cx *cx, struct arena *a, struct dim d, int64_t *n, const char **name)
@@ -58,6 +59,15 @@ static int describe_all(struct cx *cx, struct ot_model *m, struct value *const *
     return rc;
 }
 
+static int describe_io(struct cx *cx, struct ot_model *m)
+{
+    struct graph *g = m->m->graph;
+    m->nin = g->nins;
+    m->nout = g->nouts;
+    int rc = describe_all(cx, m, g->ins, g->nins, &m->in);
+    return rc ? rc : describe_all(cx, m, g->outs, g->nouts, &m->out);
+}
+
 int ot_model_load(ot_ctx *c, const char *path, const struct ot_load_opts *o, ot_model **out)
 {
     struct load_opts lo = {0};
@@ -65,20 +75,20 @@ int ot_model_load(ot_ctx *c, const char *path, const struct ot_load_opts *o, ot_
         lo = (struct load_opts){o->external_dir, o->allow_links, o->no_external_check};
     struct ot_model *m = mem_zalloc(sizeof *m);
     int rc = m ? model_load(&c->cx, path, &lo, &m->m) : err_nomem(&c->cx);
-    if (!rc) {
-        struct graph *g = m->m->graph;
-        m->nin = g->nins;
-        m->nout = g->nouts;
-        rc = describe_all(&c->cx, m, g->ins, g->nins, &m->in);
-        if (!rc)
-            rc = describe_all(&c->cx, m, g->outs, g->nouts, &m->out);
-    }
+    if (!rc)
+        rc = describe_io(&c->cx, m);
     if (rc) {
         ot_model_free(m);
         return api_end(c, rc);
     }
     *out = m;
     return api_end(c, OK);
+}
+
+int ot_model_extract(ot_ctx *c, ot_model *m, const char *const *from, const char *const *to)
+{
+    int rc = model_extract(&c->cx, m->m, from, to);
+    return api_end(c, rc ? rc : describe_io(&c->cx, m));
 }
 
 void ot_model_free(ot_model *m)

@@ -120,6 +120,10 @@ struct ot_load_opts {
 OT_API int ot_model_load(ot_ctx *c, const char *path, const struct ot_load_opts *o, ot_model **out);
 OT_API void ot_model_free(ot_model *m);
 
+/* Leaves the part of the graph between the values called from, which become inputs, and those called to,
+ * which become outputs; NULL (or an empty list) keeps the model's own. Lists end in NULL. */
+OT_API int ot_model_extract(ot_ctx *c, ot_model *m, const char *const *from, const char *const *to);
+
 enum ot_external { OT_EXTERNAL_AUTO, OT_EXTERNAL_ALWAYS, OT_EXTERNAL_NEVER };
 struct ot_save_opts {
     enum ot_external external;

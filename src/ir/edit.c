@@ -161,6 +161,17 @@ int graph_add_output(struct cx *cx, struct graph *g, struct value *v)
     return rc;
 }
 
+int graph_set_outputs(struct cx *cx, struct graph *g, struct value *const *vals, size_t n)
+{
+    for (size_t i = 0; i < g->nouts; i++)
+        g->outs[i]->is_output = false;
+    g->nouts = 0;
+    int rc = OK;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = graph_add_output(cx, g, vals[i]);
+    return rc;
+}
+
 static int add_init(struct cx *cx, struct graph *g, struct value *v)
 {
     int rc = check_mine(cx, g, v);
@@ -648,6 +659,18 @@ int value_replace(struct cx *cx, struct value *old, struct value *new_)
     struct value *ins[1] = {new_}, *outs[1] = {mid};
     rc = node_new(cx, old->graph, NULL, "", "Identity", "", ins, 1, outs, 1, &id);
     return rc ? rc : take_output_place(cx, old, mid);
+}
+
+int value_to_input(struct cx *cx, struct value *v)
+{
+    if (v->init || v->sparse)
+        list_remove(v->graph->inits, &v->graph->ninits, v);
+    v->init = NULL;
+    v->sparse = NULL;
+    if (v->producer)
+        v->producer->out[v->out_index] = NULL;
+    v->producer = NULL;
+    return v->is_input ? OK : graph_add_input(cx, v->graph, v);
 }
 
 void value_remove(struct value *v)

@@ -12,6 +12,11 @@ int graph_new(struct cx *cx, struct model *m, const char *name, struct node *own
 int value_new(struct cx *cx, struct graph *g, const char *name, struct value **out);
 int graph_add_input(struct cx *cx, struct graph *g, struct value *v);
 int graph_add_output(struct cx *cx, struct graph *g, struct value *v);
+/* Makes vals the outputs of g, in that order. */
+int graph_set_outputs(struct cx *cx, struct graph *g, struct value *const *vals, size_t n);
+/* Cuts v off its producer (or its default): it becomes an input of its graph. The producer keeps no such
+ * output. */
+int value_to_input(struct cx *cx, struct value *v);
 int graph_add_init(struct cx *cx, struct graph *g, struct value *v, struct tensor_data *t);
 int graph_add_sparse_init(struct cx *cx, struct graph *g, struct value *v, struct sparse_data *s);
 /* An initializer whose bytes are in memory (copied into the model's arena); a fresh name derived from hint.
