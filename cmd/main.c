@@ -131,10 +131,22 @@ static void on_kill(int sig)
     raise(sig);
 }
 
+/* A mapped file that somebody cuts short while it is read. */
+static void on_bus(int sig)
+{
+    static const char text[] = "onnxtool: a file became shorter while it was read\n";
+    (void)sig;
+    ot_cleanup();
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(EXIT_INPUT);
+}
+
 static void catch_signals(void)
 {
     static const int kills[] = {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGXFSZ};
     signal(SIGPIPE, on_pipe);
+    signal(SIGBUS, on_bus);
     for (size_t i = 0; i < sizeof kills / sizeof *kills; i++)
         /* What was ignored (nohup) stays so. */
         if (signal(kills[i], on_kill) == SIG_IGN)

@@ -220,7 +220,7 @@ void file_unref(struct file *f)
 
 static int past_end(struct cx *cx, const struct file *f, uint64_t off, size_t n)
 {
-    return err_set(cx, E_IO, "%s: ends before byte %llu + %zu", f->path, (unsigned long long)off, n);
+    return err_set(cx, E_DATA, "%s: ends before byte %llu + %zu", f->path, (unsigned long long)off, n);
 }
 
 int file_read(struct cx *cx, struct file *f, uint64_t off, void *buf, size_t n)

@@ -43,7 +43,7 @@ int file_slurp_fd(struct cx *cx, int fd, const char *name, struct file **out);
 int file_from_mem(struct cx *cx, const void *p, size_t n, const char *name, struct file **out);
 struct file *file_ref(struct file *f);
 void file_unref(struct file *f);
-/* Exactly n bytes from off; E_IO when the file ends early (it shrank) or reading fails. */
+/* Exactly n bytes from off; E_DATA when the file ends early (it shrank), E_IO when reading fails. */
 int file_read(struct cx *cx, struct file *f, uint64_t off, void *buf, size_t n);
 /* Maps [off, off+n) read-only (page rounding inside); for a memory file a borrowed view. */
 int file_map(struct cx *cx, struct file *f, uint64_t off, size_t n, struct blob **out);

@@ -16,6 +16,12 @@ int pass_inline_functions(struct pass_ctx *pc, struct graph *g);
 
 enum { MAX_NODES = 1 << 20 };
 
+/* Body value id -> value in the caller's graph, for the call at hand. */
+struct body_map {
+    struct value **v;
+    uint32_t n;
+};
+
 struct inliner {
     struct pass_ctx *pc;
     struct node *call;  /* the node that is replaced */
@@ -170,14 +176,12 @@ static int connect_outputs(struct inliner *in)
     return OK;
 }
 
-static int inline_call(struct pass_ctx *pc, struct node *call)
+static int inline_call(struct pass_ctx *pc, struct node *call, struct body_map *map)
 {
     struct cx *cx = pc->cx;
     const struct graph *body = call->func->body;
-    struct inliner in = {.pc = pc, .call = call, .nmap = pc->m->nvalues};
-    in.map = arena_array(&cx->scratch, in.nmap + 1, sizeof *in.map);
-    if (!in.map)
-        return err_nomem(cx);
+    struct inliner in = {.pc = pc, .call = call, .nmap = map->n, .map = map->v};
+    memset(map->v, 0, map->n * sizeof *map->v);
     if ((size_t)call->nin > body->nins)
         return err_set(cx, E_MODEL, "function %s.%s takes %zu inputs, the call has %d",
                        domain_text(call->domain), call->op_type, body->nins, call->nin);
@@ -193,25 +197,38 @@ static int inline_call(struct pass_ctx *pc, struct node *call)
               : OK;
 }
 
+/* Values of function bodies have the ids that they were loaded with, so one table serves every call. */
+static int make_map(struct pass_ctx *pc, struct body_map *map)
+{
+    map->n = pc->m->nvalues;
+    map->v = arena_array(&pc->cx->scratch, map->n + 1, sizeof *map->v);
+    return map->v ? OK : err_nomem(pc->cx);
+}
+
 /* New calls that came out of a body are met by the same loop, since they stand before the call's successor.
  */
 int pass_inline_functions(struct pass_ctx *pc, struct graph *g)
 {
-    int rc = OK;
-    size_t depth_guard = 0;
+    if (!pc->m->nfuncs)
+        return OK;
+    struct arena_mark mark = arena_mark(&pc->cx->scratch);
+    struct body_map map;
+    int rc = make_map(pc, &map);
     for (struct node *n = g->first, *next; n && !rc; n = next) {
         next = n->next;
         if (!n->func)
             continue;
-        if (++depth_guard > MAX_NODES || pc->m->nnodes > MAX_NODES * 4u)
-            return err_set(pc->cx, E_LIMIT, "function calls expand to more than %d nodes", MAX_NODES);
+        if (pc->m->nnodes > MAX_NODES)
+            return err_set(pc->cx, E_LIMIT, "function calls expand to more than %d nodes: '%s' calls %s.%s",
+                           MAX_NODES, n->name, domain_text(n->domain), n->op_type);
         struct node *prev = n->prev;
-        struct arena_mark m = arena_mark(&pc->cx->scratch);
         if (!pass_take(pc))
-            return OK;
-        rc = inline_call(pc, n);
+            break;
+        struct arena_mark m = arena_mark(&pc->cx->scratch);
+        rc = inline_call(pc, n, &map);
         arena_release(&pc->cx->scratch, m);
         next = prev ? prev->next : g->first;
     }
+    arena_release(&pc->cx->scratch, mark);
     return rc;
 }
