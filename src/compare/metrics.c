@@ -121,7 +121,9 @@ static void compare_ints(const struct tensor *a, const struct tensor *b, const s
                    *pb = (const char *)b->data + (size_t)i * size;
         double x = dtype_info(a->dt)->load_f64(pa), y = dtype_info(b->dt)->load_f64(pb);
         if (x == y && memcmp(pa, pb, size)) {
-            int64_t d = dtype_info(a->dt)->load_i64(pa) - dtype_info(b->dt)->load_i64(pb);
+            /* Unsigned, since unsigned elements on both sides of 2^63 come with different signs. */
+            int64_t d = (int64_t)((uint64_t)dtype_info(a->dt)->load_i64(pa) -
+                                  (uint64_t)dtype_info(b->dt)->load_i64(pb));
             m->different += fabs((double)d) > tol->atol + tol->rtol * fabs(y);
             record_worst(m, s, fabs((double)d), i, x, y);
             continue;
