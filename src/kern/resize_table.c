@@ -103,7 +103,9 @@ static double kernel_weight(const struct resize_axis *a, double d)
 static void fill_position(const struct resize_axis *a, int64_t o, int taps, int32_t *index, float *weight)
 {
     double x = resize_coordinate(a, o), s = stretch(a), sum = 0, lo = floor(x);
-    int64_t first = (int64_t)lo - taps / 2 + 1;
+    /* A scale near zero may put x anywhere; out there all positions are the border's. */
+    lo = lo > -1e15 ? lo : -1e15;
+    int64_t first = (int64_t)(lo < 1e15 ? lo : 1e15) - taps / 2 + 1;
     for (int t = 0; t < taps; t++) {
         int64_t i = first + t;
         bool in = i >= 0 && i < a->in;

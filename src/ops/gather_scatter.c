@@ -657,3 +657,91 @@ const struct op op_Trilu = {.domain = "",
                             .parse = trilu_parse,
                             .infer = trilu_infer,
                             .ref = trilu_ref};
+
+/* ---- TensorScatter: writes a run of steps into a cache, at a position of its own for each batch element
+ * ---- */
+
+struct cache_params {
+    int64_t axis;
+    int circular;
+};
+
+static int cache_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    static const char *const modes[] = {"linear", "circular", NULL};
+    struct cache_params *p = params;
+    (void)arena, (void)version;
+    p->axis = -2;
+    int rc = attr_int(cx, n, "axis", &p->axis);
+    if (rc >= 0)
+        rc = attr_choice(cx, n, "mode", modes, &p->circular);
+    return rc < 0 ? rc : 0;
+}
+
+static int cache_infer(struct infer_ctx *ic, const void *params)
+{
+    const struct cache_params *p = params;
+    int rank = ic_rank(ic, 0), axis, rc = need_same_dtype(ic, 0, 1);
+    if (!rc && rank >= 0)
+        rc = ic_axis(ic, p->axis, rank, &axis);
+    if (!rc && rank >= 0 && axis == 0)
+        return ic_err(ic, E_VALUE, "axis 0 is the batch, nothing can be written along it");
+    if (!rc && rank >= 0)
+        rc = ic_need_rank(ic, 1, rank, rank);
+    return rc ? rc : ic_out_same(ic, 0, 0);
+}
+
+/* Step i of batch element b goes to start + i, modulo the extent in circular mode. */
+static int cache_start(struct exec_ctx *ec, const struct cache_params *p, const int64_t *starts, int64_t b,
+                       int64_t steps, int64_t extent, int64_t *out)
+{
+    *out = starts ? starts[b] : 0;
+    if (*out < 0 || (!p->circular && *out > extent - steps))
+        return err_set(ec->cx, E_VALUE, "position %lld of batch element %lld is out of range [0, %lld]",
+                       (long long)*out, (long long)b, (long long)(extent - steps));
+    if (p->circular && steps > extent)
+        return err_set(ec->cx, E_SHAPE, "%lld steps do not fit a cache of %lld", (long long)steps,
+                       (long long)extent);
+    if (p->circular && extent)
+        *out %= extent;
+    return 0;
+}
+
+static int cache_ref(struct exec_ctx *ec, const void *params)
+{
+    const struct cache_params *p = params;
+    const struct tensor *in = ec->in[0], *upd = ec->in[1];
+    int axis, rc = ec_axis(ec, p->axis, in->rank, &axis);
+    if (!rc && upd->rank != in->rank)
+        rc = err_set(ec->cx, E_SHAPE, "update and cache differ in rank");
+    for (int a = 0; !rc && a < in->rank; a++)
+        if (a != axis && in->dims[a] != upd->dims[a])
+            rc = err_set(ec->cx, E_SHAPE, "axis %d of the update is %lld, of the cache %lld", a,
+                         (long long)upd->dims[a], (long long)in->dims[a]);
+    int64_t n = 0, start = 0, extent = rc ? 0 : in->dims[axis], steps = rc ? 0 : upd->dims[axis];
+    const int64_t *starts = !rc && ec_has(ec, 2) ? ec_ints(ec, 2, &n) : NULL;
+    if (rc || (ec_has(ec, 2) && !starts))
+        return rc ? rc : ec->cx->err.code;
+    if (axis == 0 || (starts && n != in->dims[0]))
+        return err_set(ec->cx, E_SHAPE, "%lld positions are given for %lld batch elements", (long long)n,
+                       (long long)in->dims[0]);
+    ec_memcpy(ec, ec->out[0]->data, in->data, tensor_bytes(in));
+    size_t inner = (size_t)dims_span(in->dims, axis + 1, in->rank) * dtype_size(in->dt);
+    int64_t rows = dims_span(in->dims, 1, axis);
+    for (int64_t b = 0; !rc && inner && b < in->dims[0]; b++) {
+        rc = cache_start(ec, p, starts, b, steps, extent, &start);
+        for (int64_t k = 0; !rc && k < rows * steps; k++) {
+            int64_t row = b * rows + k / steps, at = (start + k % steps) % extent;
+            memcpy((char *)ec->out[0]->data + (size_t)(row * extent + at) * inner,
+                   (const char *)upd->data + (size_t)(row * steps + k % steps) * inner, inner);
+        }
+    }
+    return rc;
+}
+
+const struct op op_TensorScatter = {.domain = "",
+                                    .name = "TensorScatter",
+                                    .params_size = sizeof(struct cache_params),
+                                    .parse = cache_parse,
+                                    .infer = cache_infer,
+                                    .ref = cache_ref};
