@@ -7,6 +7,7 @@
 #include "ops/window.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 struct conv_attrs {
@@ -535,10 +536,20 @@ static int conv_bind(struct bind_ctx *bc, const void *params, struct step *step)
     return 0;
 }
 
+static bool conv_supports(const struct bind_ctx *bc, const void *params, char *why, size_t size)
+{
+    (void)params;
+    if (bc_rank(bc, 0) - 2 <= CONV_RANK)
+        return true;
+    snprintf(why, size, "%d spatial axes, at most %d are supported", bc_rank(bc, 0) - 2, CONV_RANK);
+    return false;
+}
+
 #define CONV(dom, opname, parse_fn)                                                                          \
     {                                                                                                        \
         .domain = dom, .name = opname, .tol = TOL_ROUND, .params_size = sizeof(struct conv_attrs),           \
         .parse = parse_fn, .infer = conv_infer, .ref = conv_ref, .bind = conv_bind, .cost = conv_cost,       \
+        .supports = conv_supports,                                                                           \
     }
 
 const struct op op_Conv = CONV("", "Conv", conv_parse);
@@ -623,6 +634,7 @@ const struct op op_ConvInteger = {
     .infer = conv_integer_infer,
     .ref = conv_integer_ref,
     .cost = conv_integer_cost,
+    .supports = conv_supports,
 };
 
 /* QLinearConv inputs: x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias. */
@@ -692,4 +704,5 @@ const struct op op_QLinearConv = {
     .infer = qconv_infer,
     .ref = qconv_ref,
     .cost = qconv_cost,
+    .supports = conv_supports,
 };

@@ -5,6 +5,7 @@
 #include "ops/wide.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- shapes of numpy's matmul ---- */
@@ -136,6 +137,16 @@ static int make_batches(struct exec_ctx *ec, const struct extents *a, const stru
 static bool has_plain(const struct kern *k, enum dtype dt)
 {
     return k->gemm.ref[dt] || ((dt == DT_FLOAT16 || dt == DT_BFLOAT16) && k->gemm.ref[DT_FLOAT]);
+}
+
+static bool product_supports(const struct bind_ctx *bc, const void *params, char *why, size_t size)
+{
+    (void)params;
+    enum dtype dt = bc_dtype(bc, 0);
+    if (dt == DT_UNDEFINED || has_plain(bc->kern, dt))
+        return true;
+    snprintf(why, size, "element type %s", dtype_name(dt));
+    return false;
 }
 
 /* Data of an operand in the type that products are taken in: its own, or float for 16-bit floats. */
@@ -374,6 +385,7 @@ const struct op op_MatMul = {
     .ref = matmul_ref,
     .bind = matmul_bind,
     .cost = matmul_cost,
+    .supports = product_supports,
 };
 
 /* ---- Gemm ---- */
@@ -614,6 +626,7 @@ const struct op op_Gemm = {
     .ref = gemm_ref_op,
     .bind = gemm_bind,
     .cost = gemm_cost,
+    .supports = product_supports,
 };
 
 /* ---- 8-bit integers ---- */

@@ -2,6 +2,7 @@
 #include "ops/wide.h"
 #include "ops/window.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -220,10 +221,20 @@ static int pool_ref(struct exec_ctx *ec, const void *params)
     return pool_planes(ec, &j, wide);
 }
 
+static bool pool_supports(const struct bind_ctx *bc, const void *params, char *why, size_t size)
+{
+    enum dtype dt = bc_dtype(bc, 0);
+    struct pool_job j = {0};
+    if (dt == DT_UNDEFINED || pick_pool(bc->kern, params, wide_fits_f32(dt) ? DT_FLOAT : dt, &j))
+        return true;
+    snprintf(why, size, "element type %s", dtype_name(dt));
+    return false;
+}
+
 #define POOL(opname, parse_fn)                                                                               \
     {                                                                                                        \
         .domain = "", .name = opname, .tol = TOL_ROUND, .params_size = sizeof(struct pool_attrs),            \
-        .parse = parse_fn, .infer = pool_infer, .ref = pool_ref,                                             \
+        .parse = parse_fn, .infer = pool_infer, .ref = pool_ref, .supports = pool_supports,                  \
     }
 
 const struct op op_AveragePool = POOL("AveragePool", pool_parse);

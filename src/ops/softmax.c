@@ -1,6 +1,7 @@
 /* Softmax, LogSoftmax, Hardmax. Before version 13 the axes from `axis` on count as one. */
 #include "ops/wide.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum softmax_kind { SM_SOFTMAX, SM_LOG_SOFTMAX, SM_HARDMAX };
@@ -123,11 +124,21 @@ static int softmax_ref(struct exec_ctx *ec, const void *params)
     return 0;
 }
 
+static bool softmax_supports(const struct bind_ctx *bc, const void *params, char *why, size_t size)
+{
+    const struct softmax *s = params;
+    enum dtype dt = bc_dtype(bc, 0);
+    if (dt == DT_UNDEFINED || softmax_row(bc->kern, s->kind, wide_fits_f32(dt) ? DT_FLOAT : dt))
+        return true;
+    snprintf(why, size, "element type %s", dtype_name(dt));
+    return false;
+}
+
 #define SOFTMAX(opname, parse_fn)                                                                            \
     {                                                                                                        \
         .domain = "", .name = opname, .flags = OP_INPLACE, .tol = TOL_ROUND,                                 \
         .params_size = sizeof(struct softmax), .parse = parse_fn, .infer = softmax_infer,                    \
-        .ref = softmax_ref,                                                                                  \
+        .ref = softmax_ref, .supports = softmax_supports,                                                    \
     }
 
 const struct op op_Hardmax = SOFTMAX("Hardmax", hardmax_parse);
