@@ -242,6 +242,20 @@ static int inputs_used(const struct node *n)
     return k;
 }
 
+/* Most nodes have one output: the first is the node's own hash. */
+static void hash_output(const uint8_t node[HASH], int i, uint8_t out[HASH])
+{
+    struct sha256 s;
+    if (i == 0) {
+        memcpy(out, node, HASH);
+        return;
+    }
+    begin(&s, "output");
+    sha256_add(&s, node, HASH);
+    add_u64(&s, (uint64_t)i);
+    sha256_done(&s, out);
+}
+
 static int hash_node(struct fp *f, const struct node *n)
 {
     struct sha256 s;
@@ -258,14 +272,9 @@ static int hash_node(struct fp *f, const struct node *n)
             sha256_add(&s, f->value[n->in[i]->id], HASH);
     }
     sha256_done(&s, h);
-    for (int i = 0; i < n->nout && !rc; i++) {
-        if (!n->out[i])
-            continue;
-        begin(&s, "output");
-        sha256_add(&s, h, HASH);
-        add_u64(&s, (uint64_t)i);
-        sha256_done(&s, f->value[n->out[i]->id]);
-    }
+    for (int i = 0; i < n->nout && !rc; i++)
+        if (n->out[i])
+            hash_output(h, i, f->value[n->out[i]->id]);
     return rc;
 }
 
