@@ -39,6 +39,8 @@ complete -c onnxtool -n '__fish_seen_subcommand_from run' -l fill -x -d 'make va
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l seed -x -d 'seed of made-up values (0)'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l shape -x -d 'shape of a made-up input; * keeps a dim'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l dim -x -d 'size of a symbolic axis'
+complete -c onnxtool -n '__fish_seen_subcommand_from run' -l from -x -d 'begin at these values: they become the inputs'
+complete -c onnxtool -n '__fish_seen_subcommand_from run' -l to -x -d 'end at these values: they become the outputs'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l save -r -F -d 'keep the outputs: an .npz, or a folder'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l save-inputs -r -F -d 'keep the inputs, made-up ones too'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l dump -x -d 'keep intermediate values by name, into --save'

@@ -626,6 +626,43 @@ def two_inputs():
                  ins, [info("sum", shape=["n", 3]), info("bigger", TensorProto.BOOL, ["n", 3])])
 
 
+def flattened(shape):
+    """A batch axis that is declared free, a Reshape to the given sizes, and a product of 12 columns."""
+    return model([node("Reshape", "X shape", "rows", "flat"), node("MatMul", "rows W", "Y", "fc")],
+                 [info("X", shape=["batch", 3, 4])], [info("Y", shape=["batch", 5])],
+                 [tensor("shape", np.int64(shape)), tensor("W", np.ones((12, 5), np.float32))])
+
+
+@case("models/fixed_batch.onnx")
+def fixed_batch():
+    """The batch axis is declared free, but node `flat` reshapes to [1, 12]: only batch 1 runs."""
+    return flattened([1, 12])
+
+
+@case("models/fixed_batch_later.onnx")
+def fixed_batch_later():
+    """The batch axis is declared free, but `flat` puts all samples into one row, which node `fc` cannot take."""
+    return flattened([1, -1])
+
+
+@case("models/troubles.onnx")
+def troubles():
+    """What `inspect` warns about, a node or weight each: operators, domains, weights, training mode, names."""
+    ones = np.ones(2, np.float32)
+    nodes = [node("NoSuchOperator", "X", "a", "same"), node("Upsample", "X scales", "b", "same", mode="nearest"),
+             helper.make_node("Special", ["X"], ["c"], "special", domain="com.example"),
+             helper.make_node("Normalizer", ["X"], ["d"], "normal", domain="ai.onnx.ml"),
+             node("BatchNormalization", "X n n n n", "e mean var", "bn", training_mode=1),
+             node("QuantizeLinear", "X scale zero", "q", "q"), node("DequantizeLinear", "q scale zero", "f", "dq"),
+             node("QLinearMatMul", "q scale zero q scale zero scale zero", "g", "qmm"),
+             node("Mul", "double double", "h", "mul"), node("Add", "X default", "Y", "add")]
+    inits = [tensor("scales", ones), tensor("n", ones), tensor("scale", np.float32(0.5)), tensor("zero", np.uint8(128)),
+             tensor("double", np.float64([1, 2])), tensor("default", np.float32([1, np.nan])), tensor("unused", ones)]
+    return model(nodes, [info("X", shape=[2, 2]), info("unused_too", shape=[1]), info("shapeless"),
+                         info("default", shape=[2])],
+                 [info("Y", shape=[2, 2])], inits, domains={"com.example": 1})
+
+
 def log_of_less(X):
     with np.errstate(invalid="ignore"):
         return {"Y": np.log(np.maximum(X - 1, -1))}

@@ -53,7 +53,7 @@ static const struct warning kinds[] = {
     [W_CUSTOM_DOMAIN] = {"custom-domain", NULL, "the runtime needs an extension that brings these operators",
                          0},
     [W_DEPRECATED] = {"deprecated-operator", NULL, "convert to its replacement before raising the opset", 0},
-    [W_SHAPES] = {"shapes-contradict", NULL, "the export is wrong there, or an input shape that was given",
+    [W_SHAPES] = {"graph-inconsistent", NULL, "the export is wrong there, or an input shape that was given",
                   0},
     [W_DECLARED] = {"declared-type-wrong", NULL, "remove the value_info or repair it; runtimes may trust it",
                     0},
@@ -212,6 +212,18 @@ static bool known_domain(const char *domain)
     return schema_newest_opset(domain) > 0;
 }
 
+static void look_unknown(struct look *l, const struct node *n)
+{
+    const char *near = schema_nearest(n->domain, n->op_type);
+    long long opset = graph_opset(n->graph, n->domain);
+    if (schema_known(n->domain, n->op_type))
+        warn(l, W_UNKNOWN_OP, "node '%s': opset %lld of %s has no %s, only newer ones have", label(n), opset,
+             domain_text(n->domain), n->op_type);
+    else
+        warn(l, W_UNKNOWN_OP, "node '%s': there is no operator %s in %s%s%s%s", label(n), n->op_type,
+             domain_text(n->domain), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 static void look_operator(struct look *l, const struct node *n)
 {
     char op[200];
@@ -224,8 +236,7 @@ static void look_operator(struct look *l, const struct node *n)
         warn(l, W_CUSTOM_DOMAIN, "node '%s' is %s of domain %s", label(n), n->op_type,
              domain_text(n->domain));
     else if (!n->ver)
-        warn(l, W_UNKNOWN_OP, "node '%s': there is no operator %s in opset %lld of %s", label(n), n->op_type,
-             (long long)graph_opset(n->graph, n->domain), domain_text(n->domain));
+        look_unknown(l, n);
     else if (n->ver->flags & SF_DEPRECATED)
         warn(l, W_DEPRECATED, "node '%s' is %s", label(n), node_op_text(n, op, sizeof op));
 }

@@ -20,12 +20,13 @@ for command in $commands; do
     gives "$command --help" exit=0 silent "out=^usage: onnxtool $command "
     grep -oE '^  (-.|  ).? --[a-z0-9-]+' "$tmp/out" | grep -oE -- '--[a-z0-9-]+' | sort >"$tmp/help"
     equal "$command --help lists options" "$([ "$(wc -l <"$tmp/help")" -gt 8 ] && echo yes)" yes
-    for option in $(cat "$tmp/help"); do
+    while read -r option; do
         known "$command" "$option" 1 || echo "not ok $command: $option is in the help, the parser does not know it"
         grep -qF -- "$(printf '%s' "$option" | sed 's/-/\\-/g')" "man/onnxtool-$command.1" ||
             echo "not ok $command: $option is not in the manual page"
-        grep -qE -- "^    $command:|$option( |')" man/onnxtool.bash || echo "not ok $command: $option is not completed"
-    done
+        grep -qE -- "^        $command:.* $option[ ']" man/onnxtool.bash ||
+            echo "not ok $command: $option is not completed"
+    done <"$tmp/help"
     echo "ok $command: help, parser, manual page and completions agree"
 done
 
