@@ -202,8 +202,11 @@ static int add_dim(struct cx *cx, struct feed *f, const char *text)
         return err_set(cx, E_USAGE, "--dim: no input of the model has the symbol '%s'%s%s%s", name,
                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
-    if (!binding_set(f->m->syms, &f->arena, &f->dims, dim_symbol(f->m->syms, name), v))
-        return err_set(cx, E_USAGE, "--dim '%s' contradicts an earlier --dim", text);
+    struct dim sym = dim_symbol(f->m->syms, name);
+    if (!binding_set(f->m->syms, &f->arena, &f->dims, sym, v))
+        return binding_open(f->m->syms, &f->dims, sym)
+                   ? err_nomem(cx)
+                   : err_set(cx, E_USAGE, "--dim '%s' contradicts an earlier --dim", text);
     return OK;
 }
 
@@ -241,8 +244,10 @@ static int add_shape(struct cx *cx, struct feed *f, const char *text)
     for (int i = 0; t && t->kind == TY_TENSOR && i < t->rank; i++)
         if (dims[i] >= 0 && t->dims[i].kind != DIM_UNKNOWN &&
             !binding_set(f->m->syms, &f->arena, &f->dims, t->dims[i], dims[i]))
-            return err_set(cx, E_USAGE, "--shape '%s': axis %d must be %s", text, i,
-                           dim_text(t->dims[i], want, sizeof want));
+            return binding_open(f->m->syms, &f->dims, t->dims[i])
+                       ? err_nomem(cx)
+                       : err_set(cx, E_USAGE, "--shape '%s': axis %d must be %s", text, i,
+                                 dim_text(t->dims[i], want, sizeof want));
     return OK;
 }
 
@@ -449,10 +454,13 @@ static int bind_from_files(struct cx *cx, struct feed *f, struct binding *b)
         for (int k = 0; ty && ty->kind == TY_TENSOR && k < ty->rank && t->kind == RT_TENSOR; k++)
             if (ty->dims[k].kind == DIM_EXPR &&
                 !binding_set(f->m->syms, &cx->scratch, b, ty->dims[k], t->dims[k]))
-                return err_set(
-                    cx, E_SHAPE,
-                    "input '%s': axis %d (%s) is %lld in the file, which contradicts another input or option",
-                    v->name, k, dim_text(ty->dims[k], text, sizeof text), (long long)t->dims[k]);
+                return binding_open(f->m->syms, b, ty->dims[k])
+                           ? err_nomem(cx)
+                           : err_set(cx, E_SHAPE,
+                                     "input '%s': axis %d (%s) is %lld in the file, which contradicts "
+                                     "another input or option",
+                                     v->name, k, dim_text(ty->dims[k], text, sizeof text),
+                                     (long long)t->dims[k]);
     }
     return OK;
 }

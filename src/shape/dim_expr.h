@@ -62,6 +62,8 @@ struct binding {
 /* False: sym already has another value (or memory ran out). Non-symbol expressions are solved when linear in
  * one unbound symbol, else checked. */
 bool binding_set(struct symtab *t, struct arena *a, struct binding *b, struct dim d, int64_t v);
+/* d comes down to one symbol that has no value: then binding_set can only fail for want of memory. */
+bool binding_open(struct symtab *t, const struct binding *b, struct dim d);
 /* DIM_CONST when every symbol of d is bound, else d simplified; DIM_UNKNOWN on overflow. */
 struct dim dim_eval(struct symtab *t, const struct binding *b, struct dim d);
 /* Names of the symbols in d, appended to names[cap]; returns how many were there. */

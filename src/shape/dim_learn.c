@@ -239,6 +239,12 @@ bool binding_set(struct symtab *t, struct arena *a, struct binding *b, struct di
     return s.kind == DIM_CONST && s.v >= 0 && bind_symbol(a, b, diff.e->term[0].atom[0], s.v);
 }
 
+bool binding_open(struct symtab *t, const struct binding *b, struct dim d)
+{
+    struct dim now = dim_eval(t, b, d);
+    return now.kind == DIM_EXPR && now.e->op == EX_SYM;
+}
+
 static struct dim same_symbol(struct symtab *t, const void *user, const struct expr *sym, int depth)
 {
     (void)t;
