@@ -19,13 +19,6 @@ static const struct opt rows[] = {
              "indices "
              "inside the table that they index, masks of ones, positions in order."},
     {"seed", 0, OPT_INT, AT(seed), .arg = "N", .help = "seed of made-up values (0)"},
-    {"shape", 0, OPT_LIST, AT(shapes), .arg = "NAME=1x3x224x224",
-     .help = "shape of a made-up input; * keeps a dim"},
-    {"dim", 0, OPT_LIST, AT(dims), .arg = "SYMBOL=N", .help = "size of a symbolic axis"},
-    {"from", 0, OPT_COMMAS, AT(from), .arg = "NAME[,...]",
-     .help = "begin at these values: they become the inputs"},
-    {"to", 0, OPT_COMMAS, AT(to), .arg = "NAME[,...]",
-     .help = "end at these values: they become the outputs"},
     {0},
 };
 
@@ -35,8 +28,8 @@ struct ot_feed_opts input_feed_opts(const struct input_opts *o)
 {
     return (struct ot_feed_opts){.inputs = o->inputs.v,
                                  .fills = o->fills.v,
-                                 .shapes = o->shapes.v,
-                                 .dims = o->dims.v,
+                                 .shapes = o->sizes.shapes.v,
+                                 .dims = o->sizes.dims.v,
                                  .seed = (uint64_t)o->seed};
 }
 

@@ -6,7 +6,8 @@
 
 /* What a model is fed (group_input.c). */
 struct input_opts {
-    struct opt_list inputs, fills, shapes, dims;
+    struct opt_list inputs, fills;
+    struct shape_opts sizes; /* --shape and --dim, a group of their own */
     struct opt_list from, to;
     int64_t seed;
 };

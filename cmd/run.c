@@ -40,6 +40,7 @@ static const struct opt_group group_run = {"Results", rows};
 
 static const struct opt_use uses[] = {
     {&group_input, AT(input)},
+    {&group_shape, AT(input.sizes)},
     {&group_run, 0},
     {&group_compare, AT(compare)},
     {&group_engine, AT(engine)},

@@ -31,10 +31,8 @@ _onnxtool() {
     run:--input) files=-f ;;
     run:--fill) return ;;
     run:--seed) return ;;
-    run:--shape) return ;;
     run:--dim) return ;;
-    run:--from) return ;;
-    run:--to) return ;;
+    run:--shape) return ;;
     run:--save) files=-f ;;
     run:--save-inputs) files=-f ;;
     run:--dump) return ;;
@@ -67,7 +65,7 @@ _onnxtool() {
         case $cmd:$cur in
         :-*) words=' --list --generate --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         inspect:-*) words=' --graph --node -n --tensor -t --values --initializers --layers --limit --infer-shapes --files --fingerprint --check-values --dim --shape --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
-        run:-*) words=' --input --fill --seed --shape --dim --from --to --save --save-inputs --dump --top --labels --truth --min-top1 --check-finite --placement --profile --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --optimize -O --skip-pass --provider --strict-provider --provider-option --threads --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        run:-*) words=' --input --fill --seed --dim --shape --save --save-inputs --dump --top --labels --truth --min-top1 --check-finite --placement --profile --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --optimize -O --skip-pass --provider --strict-provider --provider-option --threads --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         :*) words='help inspect run' ;;
         *) files=-f ;;
         esac ;;
