@@ -13,21 +13,28 @@
 
 int pass_fold_constants(struct pass_ctx *pc, struct graph *g);
 
-/* A constant graph output needs a node that makes it, an Identity: nothing is won by folding that again, and
- * a model that does not import the default domain has no such node. */
-static bool only_renames(const struct node *n)
+/* A value that the caller wants to see is computed by its node. A constant graph output needs a node too, an
+ * Identity: nothing is won by folding that again, and a model that does not import the default domain has
+ * none.
+ */
+static bool must_stay(const struct pass_ctx *pc, const struct node *n)
 {
     bool output = false;
-    for (int o = 0; o < n->nout; o++)
-        output = output || (n->out[o] && n->out[o]->is_output);
+    for (int o = 0; o < n->nout; o++) {
+        if (!n->out[o])
+            continue;
+        if (!n->out[o]->is_output && pass_pinned(pc, n->out[o]))
+            return true;
+        output = output || n->out[o]->is_output;
+    }
     return output && (node_is(n, "Identity") || !graph_opset(n->graph, ""));
 }
 
 enum { GROWTH_FLOOR = 1 << 20 }; /* bytes that a result may have whatever its inputs */
 
-static bool foldable(const struct node *n)
+static bool foldable(const struct pass_ctx *pc, const struct node *n)
 {
-    if (!n->op || n->func || n->op->flags & (OP_NONDET | OP_SUBGRAPH) || !n->nout || only_renames(n))
+    if (!n->op || n->func || n->op->flags & (OP_NONDET | OP_SUBGRAPH) || !n->nout || must_stay(pc, n))
         return false;
     for (int i = 0; i < n->nin; i++)
         if (n->in[i] && !value_is_const(n->in[i]))
@@ -119,7 +126,7 @@ static int fold_node(struct pass_ctx *pc, struct node *n)
 static int fold_known(struct pass_ctx *pc, struct node *n)
 {
     const struct shape_val *sv = NULL;
-    if (n->nout != 1 || !n->out[0] || n->out[0]->id >= pc->ex->types.nvalues || !n->op || only_renames(n) ||
+    if (n->nout != 1 || !n->out[0] || n->out[0]->id >= pc->ex->types.nvalues || !n->op || must_stay(pc, n) ||
         n->op->flags & (OP_NONDET | OP_SUBGRAPH))
         return OK;
     sv = pc->ex->types.val[n->out[0]->id];
@@ -148,7 +155,7 @@ int pass_fold_constants(struct pass_ctx *pc, struct graph *g)
     for (struct node *n = g->first, *next; n && !rc; n = next) {
         next = n->next;
         struct arena_mark m = arena_mark(&pc->cx->scratch);
-        rc = foldable(n) ? fold_node(pc, n) : fold_known(pc, n);
+        rc = foldable(pc, n) ? fold_node(pc, n) : fold_known(pc, n);
         arena_release(&pc->cx->scratch, m);
     }
     return rc;
