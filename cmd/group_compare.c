@@ -25,6 +25,12 @@ static const struct opt rows[] = {
      .hi = 1},
     {"min-sqnr", 0, OPT_NUMBER, AT(min_sqnr), .arg = "DB", .help = "least signal to noise ratio in dB",
      .lo = -1000, .hi = 1000},
+    {"min-top1", 0, OPT_NUMBER, AT(min_top1), .arg = "SHARE",
+     .help = "least share of rows (samples) whose best class is right: exit 1 when it is below",
+     .more = "Right is what --truth says, or the best class of --expect. Outputs of class numbers count an "
+             "element "
+             "as a row. Elements out of tolerance still count: --max-outliers 1 leaves only this.",
+     .hi = 1},
     {0},
 };
 
@@ -32,7 +38,7 @@ const struct opt_group group_compare = {"Comparing", rows};
 
 void compare_defaults(struct compare_opts *o)
 {
-    o->min_cosine = o->min_sqnr = NAN;
+    o->min_cosine = o->min_sqnr = o->min_top1 = NAN;
 }
 
 /* The last of [NAME=]X that is for this output; -1 when none is. */
@@ -57,7 +63,10 @@ static bool pick(struct app *app, const char *opt, const struct opt_list *l, con
 bool compare_tolerance(struct app *app, const struct compare_opts *o, const char *output,
                        struct ot_tolerance *t)
 {
-    *t = (struct ot_tolerance){
-        .max_outliers = o->max_outliers, .min_cosine = o->min_cosine, .min_sqnr = o->min_sqnr};
+    ot_tolerance_init(t);
+    t->max_outliers = o->max_outliers;
+    t->min_cosine = o->min_cosine;
+    t->min_sqnr = o->min_sqnr;
+    t->min_top1 = o->min_top1;
     return pick(app, "rtol", &o->rtol, output, &t->rtol) && pick(app, "atol", &o->atol, output, &t->atol);
 }

@@ -35,7 +35,7 @@ void engine_limits(struct app *app, const struct engine_opts *o);
 /* Tolerances of a comparison (group_compare.c). */
 struct compare_opts {
     struct opt_list expect, rtol, atol;
-    double max_outliers, min_cosine, min_sqnr;
+    double max_outliers, min_cosine, min_sqnr, min_top1;
 };
 extern const struct opt_group group_compare;
 void compare_defaults(struct compare_opts *o);

@@ -27,8 +27,6 @@ static const struct opt rows[] = {
      .complete = OPT_FILE},
     {"truth", 0, OPT_STRING, AT(truth), .arg = "FILE.npy",
      .help = "right classes: print the accuracy of the first output", .complete = OPT_FILE},
-    {"min-top1", 0, OPT_NUMBER, AT(min_top1), .arg = "SHARE", .help = "exit 1 when the accuracy is below",
-     .hi = 1},
     {"check-finite", 0, OPT_FLAG, AT(check_finite),
      .help = "exit 1 at the first node that makes a NaN or Inf, and name it"},
     {"placement", 0, OPT_FLAG, AT(placement), .help = "show which provider and kernel ran each node"},
@@ -54,7 +52,6 @@ static void defaults(void *opts)
     struct run_opts *o = opts;
     engine_defaults(&o->engine);
     compare_defaults(&o->compare);
-    o->min_top1 = NAN;
 }
 
 /* ---- setting up ---- */
@@ -305,6 +302,8 @@ static int run(struct app *app)
         return cmd_usage(app, "--dump needs --save PATH to put the values into");
     if (o->labels && !o->top)
         return cmd_usage(app, "--labels needs --top K");
+    if (!isnan(o->compare.min_top1) && !o->truth && !o->compare.expect.n)
+        return cmd_usage(app, "--min-top1 needs --truth or --expect to know what is right");
     engine_limits(app, &o->engine);
     int code = cmd_expand_models(app, &app->args);
     js_arr(app->report, "models");

@@ -14,7 +14,6 @@ struct run_opts {
     struct opt_list dump;
     int64_t top;
     const char *labels, *truth;
-    double min_top1;
     bool check_finite, placement, profile;
     const char *trace;
 };

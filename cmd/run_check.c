@@ -82,8 +82,8 @@ int show_accuracy(struct job *j)
     if (j->judged < ot_tensor_count(j->truth))
         cmd_note(j->app, "%s holds %lld answers, the samples gave %lld", j->o->truth,
                  (long long)ot_tensor_count(j->truth), (long long)j->judged);
-    if (top1 < j->o->min_top1) {
-        rp_row(r, "", "%s", rp_verdict(r, false, rp_str(r, "below --min-top1 %g", j->o->min_top1)));
+    if (top1 < j->o->compare.min_top1) {
+        rp_row(r, "", "%s", rp_verdict(r, false, rp_str(r, "below --min-top1 %g", j->o->compare.min_top1)));
         return EXIT_FINDING;
     }
     return EXIT_DONE;
@@ -193,40 +193,80 @@ static const ot_tensor *expected(struct job *j, const char *output, ot_tensor **
     return ot_tensor_piece(j->app->ctx, last->one, j->sample, j->samples, piece) ? NULL : *piece;
 }
 
-static void report_diff(struct job *j, const char *name, const ot_tensor *got, const struct ot_diff *d)
+/* Element i of both, for a report in text. */
+static void show_element(struct report *r, const char *what, const ot_tensor *got, int64_t i, double a,
+                         double b)
 {
-    struct report *r = j->app->report;
     char where[200];
-    const char *verdict = rp_verdict(r, d->pass, d->pass ? "matches" : "differs");
-    bool quiet = d->pass && j->sample > 0 && !j->app->verbose;
-    if (!quiet && d->pass)
-        rp_row(r, rp_name(r, name), "%s  max abs %s, max rel %s", verdict, rp_num(r, d->max_abs, 3),
-               rp_num(r, d->max_rel, 3));
-    if (!d->pass) {
-        rp_row(r, rp_name(r, name), "%s%s: %s", verdict,
-               j->samples > 1 ? rp_str(r, " in sample %zu", j->sample + 1) : "", d->reason);
-        if (d->count)
-            rp_row(r, "", "max abs %s, max rel %s, mean abs %s, SQNR %s dB, cosine %s",
-                   rp_num(r, d->max_abs, 3), rp_num(r, d->max_rel, 3), rp_num(r, d->mean_abs, 3),
-                   rp_num(r, d->sqnr_db, 4), rp_num(r, d->cosine, 6));
-        if (d->worst >= 0 && d->count)
-            rp_row(r, "", "at %s: %s, expected %s", ot_tensor_index(got, d->worst, where, sizeof where),
-                   rp_num(r, d->worst_a, 9), rp_num(r, d->worst_b, 9));
-    }
+    rp_row(r, "", "%s%s: %s, expected %s", what, ot_tensor_index(got, i, where, sizeof where),
+           rp_num(r, a, 9), rp_num(r, b, 9));
+}
+
+static void show_difference(struct report *r, const ot_tensor *got, const struct ot_diff *d)
+{
+    if (!d->count)
+        return;
+    rp_row(r, "", "max abs %s, max rel %s, mean abs %s, RMSE %s, SQNR %s dB, cosine %s",
+           rp_num(r, d->max_abs, 3), rp_num(r, d->max_rel, 3), rp_num(r, d->mean_abs, 3),
+           rp_num(r, d->rmse, 3), rp_num(r, d->sqnr_db, 4), rp_num(r, d->cosine, 6));
+    if (d->max_ulp || d->rows > 1)
+        rp_row(r, "", "%s%s%s", d->max_ulp ? rp_str(r, "%llu ulp", (unsigned long long)d->max_ulp) : "",
+               d->max_ulp && d->rows > 1 ? ", " : "",
+               d->rows > 1
+                   ? rp_str(r, "best class agrees in %.2f%% of %lld rows", 100 * d->top1, (long long)d->rows)
+                   : "");
+    if (d->nan_a != d->nan_b || d->inf_a != d->inf_b)
+        rp_row(r, "", "%lld NaN and %lld Inf, expected %lld and %lld", (long long)d->nan_a,
+               (long long)d->inf_a, (long long)d->nan_b, (long long)d->inf_b);
+    if (d->worst >= 0)
+        show_element(r, "at ", got, d->worst, d->worst_a, d->worst_b);
+}
+
+static void json_diff(struct report *r, const char *name, const struct ot_diff *d)
+{
     js_obj(r, NULL);
     js_str(r, "name", name);
     js_bool(r, "pass", d->pass);
     js_str(r, "reason", d->reason);
     js_int(r, "elements", d->count);
     js_int(r, "different", d->different);
+    js_num(r, "outliers", d->outliers);
     js_num(r, "max_abs", d->max_abs);
+    js_int(r, "max_abs_index", d->abs_at);
     js_num(r, "max_rel", d->max_rel);
+    js_int(r, "max_rel_index", d->rel_at);
+    js_uint(r, "max_ulp", d->max_ulp);
     js_num(r, "mean_abs", d->mean_abs);
     js_num(r, "rmse", d->rmse);
     js_num(r, "sqnr_db", d->sqnr_db);
     js_num(r, "cosine", d->cosine);
     js_int(r, "worst_index", d->worst);
+    js_num(r, "worst_got", d->worst_a);
+    js_num(r, "worst_expected", d->worst_b);
+    js_int(r, "nan", d->nan_a);
+    js_int(r, "nan_expected", d->nan_b);
+    js_int(r, "inf", d->inf_a);
+    js_int(r, "inf_expected", d->inf_b);
+    js_int(r, "rows", d->rows);
+    js_num(r, "top1_agreement", d->top1);
+    js_num(r, "topk_agreement", d->topk);
     js_end(r);
+}
+
+static void report_diff(struct job *j, const char *name, const ot_tensor *got, const struct ot_diff *d)
+{
+    struct report *r = j->app->report;
+    const char *verdict = rp_verdict(r, d->pass, d->pass ? "matches" : "differs");
+    bool quiet = d->pass && j->sample > 0 && !j->app->verbose;
+    if (!quiet && d->pass)
+        rp_row(r, rp_name(r, name), "%s  max abs %s, max rel %s", verdict, rp_num(r, d->max_abs, 3),
+               rp_num(r, d->max_rel, 3));
+    if (!d->pass)
+        rp_row(r, rp_name(r, name), "%s%s: %s", verdict,
+               j->samples > 1 ? rp_str(r, " in sample %zu", j->sample + 1) : "", d->reason);
+    if (!d->pass || (!quiet && j->app->verbose))
+        show_difference(r, got, d);
+    json_diff(r, name, d);
 }
 
 static int compare_output(struct job *j, size_t i, bool *any)
@@ -242,6 +282,7 @@ static int compare_output(struct job *j, size_t i, bool *any)
     *any = true;
     if (!compare_tolerance(j->app, &j->o->compare, name, &tol))
         return EXIT_USAGE;
+    tol.top_k = (int)j->o->top;
     int rc = ot_compare(j->app->ctx, got, want, &tol, &d);
     if (rc)
         return cmd_fail(j->app, rc);

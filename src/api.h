@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/tensor.h"
+#include "compare/metrics.h"
 #include "ir/ir.h"
 #include "onnxtool.h"
 #include "session/samples.h"
@@ -36,6 +37,10 @@ static inline ot_tensor *wrap(const struct tensor *t)
 {
     return (ot_tensor *)(uintptr_t)t;
 }
+
+/* NULL: nothing asked. (api_compare.c) */
+struct tolerance tolerance_in(const struct ot_tolerance *t);
+struct ot_diff diff_out(const struct metrics *m);
 
 /* Ends a public call: formats the error, releases the scratch arena, passes rc on. */
 int api_end(ot_ctx *c, int rc);

@@ -410,17 +410,30 @@ struct ot_tolerance {
     double max_outliers; /* share of elements that may fail, 0..1 */
     double min_cosine;   /* NaN: not asked */
     double min_sqnr;     /* dB, NaN: not asked */
+    double min_top1;     /* share of rows whose best class is the reference's; NaN: not asked */
+    int top_k;           /* of ot_diff.topk; 0: 5 */
 };
+/* Nothing asked, the defaults by type. */
+OT_API void ot_tolerance_init(struct ot_tolerance *out);
 OT_API void ot_tolerance_default(int dtype, struct ot_tolerance *out);
 
 struct ot_diff {
     bool pass;
     char reason[200];         /* why not, "" when it passes */
     int64_t count, different; /* elements; those out of tolerance (unequal NaN or Inf counts) */
-    double max_abs, max_rel, mean_abs, rmse, sqnr_db, cosine;
+    double outliers;          /* different / count */
+    /* Of elements where both are finite. */
+    double max_abs, max_rel, mean_abs, rmse;
+    int64_t abs_at, rel_at; /* flat index of max_abs and max_rel; -1: no element differs */
+    uint64_t max_ulp;       /* float types: representable numbers between the two, at most */
+    double sqnr_db, cosine;
     int64_t worst; /* flat index of the worst element; -1: none */
     double worst_a, worst_b;
-    int64_t nan_a, nan_b;
+    int64_t nan_a, nan_b, inf_a, inf_b;
+    /* Rows along the last axis (integers of rank 0 and 1 are class numbers, a row each). */
+    int64_t rows;
+    double top1, topk; /* share where our best class scores best in the reference; where the reference's best
+                          is among our top_k */
 };
 /* a: ours, b: the reference. Shapes and types that differ fail with the reason; sequences compare item by
  * item. */

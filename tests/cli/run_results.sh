@@ -21,6 +21,20 @@ tool run $net --input $images --expect $digits/expected_logits.npy --rtol 1e-9 -
 gives "a tolerance by name" exit=0 'out=logits +matches'
 tool run $net --input $images --expect $digits/expected_logits.npy --rtol 0 --atol 0 --max-outliers 1
 gives "outliers that are allowed" exit=0
+tool run $net --input $images --fill ones --expect $digits/expected_logits.npy --max-outliers 1 --min-top1 1
+gives "the best class agrees in every row" exit=0
+python3 - "$tmp/rolled.npy" <<'P'
+import struct, sys
+b = open("testdata/digits/expected_logits.npy", "rb").read()
+n = struct.unpack("<H", b[8:10])[0]
+row = 4 * 10
+body = b[10 + n:]
+open(sys.argv[1], "wb").write(b[:10 + n] + body[300 * row:] + body[:300 * row])
+P
+tool run $net --input $images --expect "$tmp/rolled.npy" --max-outliers 1 --min-top1 0.5
+gives "the best class does not agree" exit=1 'out=differs: the best class agrees in 0\.[0-9]+ of 600 rows, below 0\.5' 'out= ulp, best class agrees in'
+tool run $net --input $images --min-top1 0.5
+gives "--min-top1 without anything that is right" exit=2 'err=--truth or --expect'
 tool run $net --input $images --expect $images
 gives "another shape" exit=1 'out=is float\[600,10\], expected float\[600,1,8,8\]'
 tool run $two --input $models/two_inputs.in.npz --expect $models/two_inputs.in.npz

@@ -1,6 +1,7 @@
 /* How far two tensors are apart: compare/metrics.h. */
 #include "cmk.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 #include "compare/metrics.h"
 
 static struct cx cx;
-static const struct tolerance by_type = {-1, -1, 0, NAN, NAN};
-static const struct tolerance exact = {0, 0, 0, NAN, NAN};
+static const struct tolerance by_type = {-1, -1, 0, NAN, NAN, NAN, 0};
+static const struct tolerance exact = {0, 0, 0, NAN, NAN, NAN, 0};
 
 static struct tensor make(enum dtype dt, int rank, const int64_t *dims, const void *data)
 {
@@ -59,7 +60,7 @@ static void nan_and_inf_agree_with_themselves_only(void **state)
     const float signs[] = {NAN, -INFINITY, -INFINITY, -0.0f};
     const float plain[] = {1, INFINITY, -INFINITY, 0};
     const float big[] = {NAN, 3e38f, -INFINITY, 0};
-    struct tolerance loose = {1e9, 1e9, 0, NAN, NAN};
+    struct tolerance loose = {1e9, 1e9, 0, NAN, NAN, NAN, 0};
     assert_true(compare(DT_FLOAT, 4, a, a, &exact).pass);
     struct metrics m = compare(DT_FLOAT, 4, a, signs, &loose);
     assert_false(m.pass);
@@ -81,7 +82,7 @@ static void worst_element_is_the_one_furthest_beyond_its_bound(void **state)
     (void)state;
     const float b[] = {1000, 1, 2, 3, 4, 5}, a[] = {1000.5f, 1, 2.25f, 3, 4, 5.01f};
     int64_t dims[] = {2, 3};
-    struct tolerance tol = {1e-2, 0, 0, NAN, NAN};
+    struct tolerance tol = {1e-2, 0, 0, NAN, NAN, NAN, 0};
     struct tensor x = make(DT_FLOAT, 2, dims, a), y = make(DT_FLOAT, 2, dims, b);
     struct metrics m;
     char text[64];
@@ -126,7 +127,7 @@ static void integers_are_exact_beyond_doubles(void **state)
     assert_true(compare(DT_UINT64, 1, u, u, &by_type).pass);
     assert_false(compare(DT_INT64, 1, far, other, &by_type).pass);
     const uint64_t below[] = {UINT64_C(1) << 63}, above[] = {(UINT64_C(1) << 63) - 1};
-    const struct tolerance one = {0, 1, 0, NAN, NAN};
+    const struct tolerance one = {0, 1, 0, NAN, NAN, NAN, 0};
     assert_false(compare(DT_UINT64, 1, below, above, &by_type).pass);
     assert_true(compare(DT_UINT64, 1, below, above, &one).pass);
 }
@@ -137,7 +138,7 @@ static void types_have_their_tolerance(void **state)
     const float b[] = {100}, near[] = {100.05f}, off[] = {100.2f};
     const int8_t i[] = {5}, j[] = {6};
     const uint8_t yes[] = {1}, no[] = {0};
-    const struct tolerance one = {-1, 1, 0, NAN, NAN};
+    const struct tolerance one = {-1, 1, 0, NAN, NAN, NAN, 0};
     struct tolerance t;
     assert_true(compare(DT_FLOAT, 1, near, b, &by_type).pass);
     assert_false(compare(DT_FLOAT, 1, off, b, &by_type).pass);
@@ -211,11 +212,11 @@ static void outliers_cosine_and_sqnr_can_be_asked(void **state)
 {
     (void)state;
     const float b[] = {1, 1, 1, 1}, a[] = {1, 1, 1, 2};
-    struct tolerance t = {0, 0, 0.25, NAN, NAN};
+    struct tolerance t = {0, 0, 0.25, NAN, NAN, NAN, 0};
     assert_true(compare(DT_FLOAT, 4, a, b, &t).pass);
     t.max_outliers = 0.24;
     assert_false(compare(DT_FLOAT, 4, a, b, &t).pass);
-    t = (struct tolerance){0, 10, 0, 0.99, NAN}; /* cosine is 0.945 */
+    t = (struct tolerance){0, 10, 0, 0.99, NAN, NAN, 0}; /* cosine is 0.945 */
     struct metrics m = compare(DT_FLOAT, 4, a, b, &t);
     assert_false(m.pass);
     assert_non_null(strstr(m.reason, "cosine"));
@@ -231,10 +232,88 @@ static void cosine_of_a_zero_vector_never_passes_unasked(void **state)
 {
     (void)state;
     const float zero[] = {0, 0}, one[] = {1, 1};
-    struct tolerance t = {0, 10, 0, 0.5, NAN};
+    struct tolerance t = {0, 10, 0, 0.5, NAN, NAN, 0};
     assert_true(isnan(compare(DT_FLOAT, 2, zero, one, &t).cosine));
     assert_false(compare(DT_FLOAT, 2, zero, one, &t).pass);
     assert_true(compare(DT_FLOAT, 2, zero, zero, &t).pass);
+}
+
+static void ulps_count_the_numbers_between(void **state)
+{
+    (void)state;
+    const float one[] = {1, 0.0f, -1e-45f}, next[] = {nextafterf(nextafterf(1, 2), 2), -0.0f, 1e-45f};
+    struct metrics m = compare(DT_FLOAT, 3, one, next, &by_type);
+    assert_int_equal(m.max_ulp, 2); /* both across 1 and across 0 */
+    assert_int_equal(compare(DT_FLOAT, 1, one + 1, next + 1, &exact).max_ulp, 0);
+    const double low[] = {-DBL_MAX}, high[] = {DBL_MAX};
+    assert_true(compare(DT_DOUBLE, 1, low, high, &exact).max_ulp == 2 * UINT64_C(0x7fefffffffffffff));
+    const uint16_t h1[] = {0x3c00}, h2[] = {0x3bfd}; /* 1 and three below it */
+    assert_int_equal(compare(DT_FLOAT16, 1, h1, h2, &exact).max_ulp, 3);
+    assert_int_equal(compare(DT_BFLOAT16, 1, h1, h2, &exact).max_ulp, 3);
+    const uint8_t e1[] = {0x7f}, e2[] = {0x81}; /* 1 and 4 */
+    assert_int_equal(compare(DT_FLOAT8E8M0, 1, e1, e2, &exact).max_ulp, 2);
+    const int32_t i1[] = {1}, i2[] = {5};
+    assert_int_equal(compare(DT_INT32, 1, i1, i2, &exact).max_ulp, 0);
+    const float bad[] = {NAN}, inf[] = {INFINITY};
+    m = compare(DT_FLOAT, 1, bad, inf, &exact);
+    assert_int_equal(m.max_ulp, 0);
+    assert_int_equal(m.nan_a, 1);
+    assert_int_equal(m.inf_a, 0);
+    assert_int_equal(m.nan_b, 0);
+    assert_int_equal(m.inf_b, 1);
+}
+
+static void best_classes_agree_by_row(void **state)
+{
+    (void)state;
+    int64_t dims[] = {4, 3};
+    const float b[] = {1, 2, 3, /**/ 5, 1, 0, /**/ 1, 1, 0, /**/ NAN, NAN, 1};
+    const float a[] = {1, 3, 2, /**/ 9, 1, 0, /**/ 0, 1, 0, /**/ NAN, NAN, NAN};
+    struct tensor x = make(DT_FLOAT, 2, dims, a), y = make(DT_FLOAT, 2, dims, b);
+    struct tolerance t;
+    struct metrics m;
+    tolerance_init(&t);
+    t.max_outliers = 1;
+    t.top_k = 2;
+    compare_tensors(&x, &y, &t, &m);
+    assert_true(m.pass);
+    assert_int_equal(m.rows, 4);
+    assert_true(m.top1 == 0.5); /* rows 1, and 2 where two classes share the first place */
+    assert_true(m.topk == 0.75);
+    t.min_top1 = 0.5;
+    compare_tensors(&x, &y, &t, &m);
+    assert_true(m.pass);
+    t.min_top1 = 0.51;
+    compare_tensors(&x, &y, &t, &m);
+    assert_false(m.pass);
+    assert_non_null(strstr(m.reason, "best class agrees in 0.5 of 4 rows"));
+    t.top_k = 1;
+    compare_tensors(&x, &y, &t, &m);
+    assert_true(m.topk == m.top1);
+    tensor_drop(&x);
+    tensor_drop(&y);
+    const int64_t p[] = {3, 1, 4, 1}, q[] = {3, 1, 4, 2};
+    m = compare(DT_INT64, 4, p, q, &t);
+    assert_int_equal(m.rows, 4);
+    assert_true(m.top1 == 0.75);
+}
+
+static void extremes_have_their_places(void **state)
+{
+    (void)state;
+    const float b[] = {1000, 1, 0.5f, 7}, a[] = {1002, 1, 1, 7};
+    struct metrics m = compare(DT_FLOAT, 4, a, b, &exact);
+    assert_int_equal(m.abs_at, 0);
+    assert_int_equal(m.rel_at, 2);
+    assert_true(m.outliers == 0.5);
+    m = compare(DT_FLOAT, 4, b, b, &exact);
+    assert_true(m.abs_at == -1 && m.rel_at == -1 && m.worst == -1 && m.outliers == 0);
+    const int64_t big[] = {INT64_C(1) << 53}, more[] = {(INT64_C(1) << 53) + 1};
+    m = compare(DT_INT64, 1, big, more, &exact);
+    assert_true(m.max_abs == 1 && m.abs_at == 0);
+    const double c[] = {1, 2, 3, 4}, d[] = {1, 2, 3, 5};
+    m = compare(DT_COMPLEX128, 2, c, d, &exact);
+    assert_true(m.abs_at == 1 && m.worst == 1);
 }
 
 /* ---- sequences, optionals, maps ---- */
@@ -312,6 +391,9 @@ int main(void)
         cmocka_unit_test(no_elements_are_equal),
         cmocka_unit_test(outliers_cosine_and_sqnr_can_be_asked),
         cmocka_unit_test(cosine_of_a_zero_vector_never_passes_unasked),
+        cmocka_unit_test(ulps_count_the_numbers_between),
+        cmocka_unit_test(best_classes_agree_by_row),
+        cmocka_unit_test(extremes_have_their_places),
         cmocka_unit_test(sequences_compare_item_by_item),
         cmocka_unit_test(maps_compare_keys_too),
     };
