@@ -151,7 +151,7 @@ static void known_nodes_become_initializers(void **state)
     becomes(constant_arithmetic(), (struct session_opts){.level = OPT_NONE}, "Add Exp Mul");
     becomes(constant_arithmetic(),
             (struct session_opts){.level = OPT_ALL, .skip_pass = LIST("fold_constants")}, "Add Exp Mul");
-    becomes(constant_arithmetic(), (struct session_opts){.level = OPT_ALL, .keep = LIST("five")}, "Add Mul");
+    becomes(constant_arithmetic(), (struct session_opts){.level = OPT_ALL, .keep = LIST("five")}, "Add Exp Mul");
     same_numbers(constant_arithmetic(), constant_arithmetic(), all, 0);
 }
 
