@@ -24,7 +24,8 @@ static const struct opt own_rows[] = {
      .more = "Reads their values. Repeatable."},
     {"values", 0, OPT_INT, AT(values), .arg = "N", .help = "values that --tensor prints (10)", .lo = 0,
      .hi = 1e15},
-    {"initializers", 0, OPT_FLAG, AT(initializers), .help = "all weights: type, shape, size, place, user"},
+    {"initializers", 0, OPT_FLAG, AT(initializers),
+     .help = "all weights, in Constant nodes too: type, size, place, user"},
     {"layers", 0, OPT_FLAG, AT(layers), .help = "nodes by what they cost, the dearest first",
      .more = "MACs are those of convolutions, matrix products and recurrent operators; ops are all other "
              "operations, about one an output element."},

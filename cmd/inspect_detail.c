@@ -77,19 +77,24 @@ void show_layers(struct app *app, const ot_inspection *in)
 
 void show_initializers(struct app *app, const ot_inspection *in)
 {
-    static const char *const heads[] = {"name", "type", "parameters", "bytes", "file", "used by"};
+    static const char *const heads[] = {"name", "type", "parameters", "bytes", "place", "used by"};
     const struct inspect_opts *o = app->opts;
     struct report *r = app->report;
     struct table *t = table_new(r, "llrrll", heads);
     js_arr(r, "initializers");
-    for (size_t i = 0; i < ot_inspection_ninits(in) && i < (size_t)o->limit; i++) {
+    int64_t shown = 0;
+    for (size_t i = 0; i < ot_inspection_ninits(in) && shown < o->limit; i++) {
         struct ot_initializer w;
         ot_inspection_init(in, i, &w);
+        /* Axes, indices and the like: --graph shows them. */
+        if (w.constant && w.params <= 1)
+            continue;
+        shown++;
         table_cell(t, "%s", w.name);
         table_cell(t, "%s", w.type);
         table_int(t, w.params);
         table_cell(t, "%llu", (unsigned long long)w.bytes);
-        table_cell(t, "%s", w.location ? w.location : "-");
+        table_cell(t, "%s", w.location ? w.location : w.constant ? "Constant node" : "-");
         table_cell(t, "%s%s", w.user ? w.user : "nothing",
                    w.users > 1 ? rp_str(r, " and %zu more", w.users - 1) : "");
         js_obj(r, NULL);
@@ -97,6 +102,7 @@ void show_initializers(struct app *app, const ot_inspection *in)
         js_str(r, "type", w.type);
         js_int(r, "parameters", w.params);
         js_uint(r, "size_bytes", w.bytes);
+        js_bool(r, "constant_node", w.constant);
         js_str(r, "location", w.location);
         if (w.location)
             js_uint(r, "offset_bytes", w.offset);

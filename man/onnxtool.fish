@@ -15,7 +15,7 @@ complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l graph -d 'the g
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l node -s n -x -d 'nodes of that name, or that make a value of it'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l tensor -s t -x -d 'weights of that name: statistics, histogram, values'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l values -x -d 'values that --tensor prints (10)'
-complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l initializers -d 'all weights: type, shape, size, place, user'
+complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l initializers -d 'all weights, in Constant nodes too: type, size, place, user'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l layers -d 'nodes by what they cost, the dearest first'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l limit -x -d 'at most N rows of --layers and --initializers'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l infer-shapes -d 'every value with its inferred type'

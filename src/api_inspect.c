@@ -23,6 +23,13 @@ struct shown_value {
     int depth;
 };
 
+/* An initializer, or the tensor of a Constant node. */
+struct weight {
+    const struct value *v;
+    const struct tensor_data *t;      /* NULL: sparse */
+    const struct sparse_data *sparse; /* NULL: dense */
+};
+
 struct ot_inspection {
     struct model *m;
     struct arena arena;
@@ -36,7 +43,7 @@ struct ot_inspection {
     struct warnings warnings;
     struct model_meta meta;
     struct ot_summary sum;
-    const struct value **inits;
+    struct weight *inits;
     size_t ninits, cap_inits;
     struct shown_value *values;
     size_t nvalues, cap_values;
@@ -130,13 +137,30 @@ static int infer_both(struct cx *cx, struct ot_inspection *in, const struct ot_i
 
 /* ---- lists ---- */
 
-static bool push_init(struct ot_inspection *in, const struct value *v)
+static bool push_init(struct ot_inspection *in, const struct value *v, const struct tensor_data *t,
+                      const struct sparse_data *sparse)
 {
     if (in->ninits == in->cap_inits)
         in->inits = arena_grow(&in->arena, in->inits, in->ninits, &in->cap_inits, sizeof *in->inits);
     if (!in->inits)
         return false;
-    in->inits[in->ninits++] = v;
+    in->inits[in->ninits++] = (struct weight){v, t, sparse};
+    return true;
+}
+
+/* The tensor of a Constant node goes to the weights. */
+static bool push_constant(struct ot_inspection *in, const struct node *n)
+{
+    bool constant = !*n->domain && strcmp(n->op_type, "Constant") == 0 && n->nout == 1 && n->out[0];
+    for (int i = 0; constant && i < n->nattr; i++) {
+        const struct attr *a = &n->attrs[i];
+        if (a->ref)
+            continue;
+        if (a->kind == AT_TENSOR)
+            return push_init(in, n->out[0], a->u.t, NULL);
+        if (a->kind == AT_SPARSE)
+            return push_init(in, n->out[0], NULL, a->u.sparse);
+    }
     return true;
 }
 
@@ -155,12 +179,14 @@ static int list_graph(void *user, struct graph *g, int depth)
     struct ot_inspection *in = user;
     bool ok = true;
     for (size_t i = 0; i < g->ninits && ok; i++)
-        ok = push_init(in, g->inits[i]);
+        ok = push_init(in, g->inits[i], g->inits[i]->init, g->inits[i]->sparse);
     for (size_t i = 0; i < g->nins && ok; i++)
         ok = push_value(in, g->ins[i], depth);
-    for (const struct node *n = g->first; n && ok; n = n->next)
+    for (const struct node *n = g->first; n && ok; n = n->next) {
+        ok = push_constant(in, n);
         for (int i = 0; i < n->nout && ok; i++)
             ok = !n->out[i] || push_value(in, n->out[i], depth);
+    }
     return ok ? OK : E_NOMEM;
 }
 
@@ -457,14 +483,14 @@ static const char *user_text(const ot_inspection *i, const struct value *v)
 
 void ot_inspection_init(const ot_inspection *i, size_t k, struct ot_initializer *out)
 {
-    const struct value *v = i->inits[k];
-    const struct tensor_data *t = v->init ? v->init : &v->sparse->values;
+    const struct weight *w = &i->inits[k];
+    const struct tensor_data *t = w->t ? w->t : &w->sparse->values;
     struct dim dims[TENSOR_MAX_RANK];
-    int rank = v->init ? t->rank : v->sparse->rank;
-    const int64_t *d = v->init ? t->dims : v->sparse->dims;
+    int rank = w->t ? t->rank : w->sparse->rank;
+    const int64_t *d = w->t ? t->dims : w->sparse->dims;
     for (int a = 0; a < rank && a < TENSOR_MAX_RANK; a++)
         dims[a] = dim_const(d[a]);
-    struct type ty = {.kind = v->init ? TY_TENSOR : TY_SPARSE,
+    struct type ty = {.kind = w->t ? TY_TENSOR : TY_SPARSE,
                       .dt = t->dt,
                       .rank = rank <= TENSOR_MAX_RANK ? rank : -1,
                       .dims = dims};
@@ -472,15 +498,16 @@ void ot_inspection_init(const ot_inspection *i, size_t k, struct ot_initializer 
     int64_t n = tensor_data_count(t);
     if (t->payload == PL_EXTERNAL && (n < 0 || !dtype_file_size(t->dt, (uint64_t)n, &bytes)))
         bytes = 0;
-    *out = (struct ot_initializer){.name = v->name,
+    *out = (struct ot_initializer){.name = w->v->name,
                                    .dtype = dtype_name(t->dt),
                                    .type = kept_type(i, &ty),
                                    .params = n,
                                    .bytes = bytes,
+                                   .constant = w->v->producer != NULL,
                                    .location = t->payload == PL_EXTERNAL ? t->location : NULL,
                                    .offset = t->payload == PL_EXTERNAL ? t->ext_off : 0,
-                                   .user = user_text(i, v),
-                                   .users = v->nuses};
+                                   .user = user_text(i, w->v),
+                                   .users = w->v->nuses};
 }
 
 size_t ot_inspection_nvalues(const ot_inspection *i)
@@ -607,7 +634,7 @@ const char *ot_inspection_nearest_init(const ot_inspection *i, const char *want)
 {
     struct find f = {.arena = &((ot_inspection *)(uintptr_t)i)->arena};
     for (size_t k = 0; k < i->ninits; k++) {
-        add_name(&f, i->inits[k]->name);
+        add_name(&f, i->inits[k].v->name);
         if (!f.names.v)
             return NULL;
     }
@@ -616,11 +643,11 @@ const char *ot_inspection_nearest_init(const ot_inspection *i, const char *want)
 
 int ot_inspection_tensor(ot_ctx *c, ot_inspection *i, size_t k, ot_tensor **out)
 {
-    const struct value *v = i->inits[k];
+    const struct weight *w = &i->inits[k];
     struct tensor *t = mem_zalloc(sizeof *t);
     int rc = t ? OK : err_nomem(&c->cx);
     if (!rc)
-        rc = v->init ? tensor_load(&c->cx, i->m, v->init, t) : sparse_load(&c->cx, i->m, v->sparse, t);
+        rc = w->t ? tensor_load(&c->cx, i->m, w->t, t) : sparse_load(&c->cx, i->m, w->sparse, t);
     if (rc)
         free(t);
     else

@@ -249,11 +249,12 @@ struct ot_layer {
 OT_API size_t ot_inspection_nlayers(const ot_inspection *i);
 OT_API void ot_inspection_layer(const ot_inspection *i, size_t k, struct ot_layer *out);
 
-/* Initializers of all graphs, in file order. */
+/* Initializers of all graphs in file order, tensors of Constant nodes behind those of their graph. */
 struct ot_initializer {
     const char *name, *dtype, *type; /* type: "float[64,3,7,7]" */
     int64_t params;
     uint64_t bytes;
+    bool constant;        /* of a Constant node */
     const char *location; /* external file; NULL: in the model */
     uint64_t offset;      /* in that file */
     const char *user;     /* "Conv node 'conv1'", the first; NULL: nothing uses it */
