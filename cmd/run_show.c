@@ -188,9 +188,10 @@ int read_labels(struct job *j)
 
 void show_placement(struct job *j)
 {
-    static const char *const heads[] = {"node", "operator", "provider", "kernel"};
+    static const char *const heads[] = {"node", "operator", "provider", "kernel", "declined by"};
     struct report *r = j->app->report;
-    struct table *t = table_new(r, "llll", heads);
+    bool several = j->o->engine.providers.n > 1;
+    struct table *t = table_new(r, several ? "lllll" : "llll", heads);
     js_arr(r, "placement");
     for (size_t i = 0; i < ot_session_nsteps(j->s); i++) {
         struct ot_step s;
@@ -199,11 +200,14 @@ void show_placement(struct job *j)
         table_cell(t, "%s", s.op);
         table_cell(t, "%s", s.provider);
         table_cell(t, "%s", s.kernel);
+        if (several)
+            table_cell(t, "%s", s.declined ? s.declined : "");
         js_obj(r, NULL);
         js_str(r, "node", s.node);
         js_str(r, "operator", s.op);
         js_str(r, "provider", s.provider);
         js_str(r, "kernel", s.kernel);
+        js_str(r, "declined", s.declined);
         js_int(r, "depth", s.depth);
         js_end(r);
     }

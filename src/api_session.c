@@ -189,6 +189,7 @@ void ot_session_step(const ot_session *s, size_t i, struct ot_step *out)
                             .op = node_op_text(p->node, op, sizeof op),
                             .provider = s->s->ex.prov[p->provider]->name,
                             .kernel = p->bound.kernel ? p->bound.kernel : "ref",
+                            .declined = s->s->ex.declined[p->node->id],
                             .depth = s->depth[i],
                             .seconds = p->seconds,
                             .calls = p->calls};

@@ -371,8 +371,9 @@ OT_API int ot_session_outputs(ot_ctx *c, const ot_session *s, ot_values **out);
 struct ot_step {
     const char *node, *op; /* op: "Conv-11" */
     const char *provider, *kernel;
-    int depth;      /* 0: main graph; bodies deeper */
-    double seconds; /* spent in all calls (profile) */
+    const char *declined; /* why the providers listed before did not take it; NULL */
+    int depth;            /* 0: main graph; bodies deeper */
+    double seconds;       /* spent in all calls (profile) */
     uint64_t calls;
 };
 OT_API size_t ot_session_nsteps(const ot_session *s);

@@ -2,6 +2,7 @@
 #include "exec/bind.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Blocks of prepacked weights, kept until the session ends. */
 struct prepacked {
@@ -40,6 +41,17 @@ void prepacked_free(struct exec *ex)
     for (struct prepacked *k = ex->packed; k; k = k->next)
         free(k->p);
     ex->packed = NULL;
+}
+
+int step_error(struct cx *cx, const struct exec *ex, const struct prog_step *s, int rc)
+{
+    char op[96];
+    const char *prov = ex->nprov ? ex->prov[s->provider]->name : "cpu";
+    bool choice = ex->nprov > 1 || strcmp(prov, "cpu") != 0;
+    if (cx->err.code == OK)
+        err_set(cx, rc < 0 ? rc : E_INTERNAL, "failed and did not say why");
+    return err_frame(cx, "node '%s' (%s)%s%s", s->node->name, node_op_text(s->node, op, sizeof op),
+                     choice ? " on provider " : "", choice ? prov : "");
 }
 
 static const struct type *type_of(const struct exec *ex, const struct value *v)

@@ -8,6 +8,10 @@
 int bind_ctx_fill(struct cx *cx, struct exec *ex, struct node *n, struct bind_ctx *bc);
 void prepacked_free(struct exec *ex);
 
+/* Says which node failed, and on which provider where there is a choice; rc must not be OK. A provider that
+ * gave no reason gets one. */
+int step_error(struct cx *cx, const struct exec *ex, const struct prog_step *s, int rc);
+
 /* The functions behind struct exec_ctx (run_prog.c). */
 extern const struct exec_vt exec_vt;
 

@@ -94,6 +94,8 @@ struct exec {
     struct prog *main, *progs;
     struct inferred types;    /* with symbolic dims */
     uint8_t *placed;          /* provider of each node, by node id */
+    const char **declined;    /* by node id: why those listed before it did not take the node; NULL */
+    bool strict;              /* only the first provider is asked */
     struct prepacked *packed; /* blocks of bc_alloc */
     uint64_t packed_bytes, block_bytes, dyn_bytes, scratch_bytes, peak_bytes;
     struct scratch_buf *scratch;

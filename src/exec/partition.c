@@ -22,18 +22,16 @@ static void add_reason(char *why, size_t size, const char *prov, const char *rea
         snprintf(why + n, size - n, "%s", reason);
 }
 
-/* The first listed provider that takes the node; -1 with the reasons in why. */
-static int choose(struct ask *a, struct node *n, const struct bind_ctx *bc, const void *params, char *why,
-                  size_t size)
+/* The first listed provider that takes the node, -1: none. The reasons of those that do not are in why. */
+static int choose(struct ask *a, const struct bind_ctx *bc, const void *params, char *why, size_t size)
 {
     char reason[160];
-    for (int i = 0; i < a->ex->nprov; i++) {
+    for (int i = 0; i < (a->ex->strict ? 1 : a->ex->nprov); i++) {
         reason[0] = 0;
         if (a->ex->prov[i]->supports(a->ex->prov_state[i], bc, params, reason, sizeof reason))
             return i;
-        add_reason(why, size, a->ex->prov[i]->name, reason, a->ex->nprov > 1);
+        add_reason(why, size, a->ex->prov[i]->name, *reason ? reason : "declined", a->ex->nprov > 1);
     }
-    (void)n;
     return -1;
 }
 
@@ -51,10 +49,13 @@ static int ask_node(struct ask *a, struct node *n)
     else if ((rc = node_params(a->cx, n, &params)) < 0)
         return rc;
     else
-        chosen = choose(a, n, &bc, params, bad.why, sizeof bad.why);
+        chosen = choose(a, &bc, params, bad.why, sizeof bad.why);
     if (chosen >= 0) {
         a->ex->placed[n->id] = (uint8_t)chosen;
-        return OK;
+        if (!*bad.why)
+            return OK;
+        a->ex->declined[n->id] = arena_strdup(&a->ex->arena, bad.why);
+        return a->ex->declined[n->id] ? OK : err_nomem(a->cx);
     }
     struct unplaced *p = arena_grow(&a->cx->scratch, a->bad, a->nbad, &a->cap, sizeof *a->bad);
     if (!p)
@@ -77,7 +78,8 @@ int exec_partition(struct cx *cx, struct exec *ex, struct unplaced **bad, size_t
 {
     struct ask a = {.cx = cx, .ex = ex};
     ex->placed = arena_array(&ex->arena, ex->m->nnodes + 1, 1);
-    if (!ex->placed)
+    ex->declined = arena_array(&ex->arena, ex->m->nnodes + 1, sizeof *ex->declined);
+    if (!ex->placed || !ex->declined)
         return err_nomem(cx);
     graph_walk(ex->m->graph, ask_graph, &a);
     *bad = a.bad;

@@ -298,11 +298,9 @@ static int bind_step(struct cx *cx, struct exec *ex, struct prog_step *s)
         rc = bind_ctx_fill(cx, ex, s->node, &bc);
     if (!rc)
         rc = ex->prov[s->provider]->build(ex->prov_state[s->provider], &bc, s->params, &s->bound);
-    if (rc) {
-        char op[96];
-        return err_frame(cx, "node '%s' (%s)", s->node->name, node_op_text(s->node, op, sizeof op));
-    }
-    return OK;
+    if (!rc && !s->bound.run)
+        rc = err_set(cx, E_INTERNAL, "took the node, but built nothing that runs it");
+    return rc ? step_error(cx, ex, s, rc) : OK;
 }
 
 /* Drops a constant as soon as all its readers have prepacked it: weights are then held once. */

@@ -239,12 +239,6 @@ static int prepare_outputs(struct cx *cx, struct frame *f, const struct tensor *
 
 /* ---- the loop ---- */
 
-static int step_error(struct cx *cx, const struct prog_step *s)
-{
-    char op[96];
-    return err_frame(cx, "node '%s' (%s)", s->node->name, node_op_text(s->node, op, sizeof op));
-}
-
 /* Scratch that the step took is free again; what steps around it (If, Loop) hold stays taken. */
 static void scratch_save(const struct exec *ex, bool *used, size_t n)
 {
@@ -326,7 +320,7 @@ int prog_run(struct cx *cx, struct prog *p, const struct tensor *ins, const stru
     for (uint32_t i = 0; i < p->nsteps && !rc; i++) {
         rc = run_step(cx, &f, i);
         if (rc)
-            step_error(cx, &p->steps[i]);
+            rc = step_error(cx, p->ex, &p->steps[i], rc);
         drop_dead(&f, &p->steps[i]);
     }
     return rc;
@@ -393,7 +387,7 @@ int exec_eval(struct cx *cx, struct exec *ex, struct node *n, const struct tenso
     for (int o = 0; rc && o < n->nout; o++)
         tensor_drop(&outs[o]);
     if (rc)
-        step_error(cx, &s);
+        rc = step_error(cx, ex, &s, rc);
     arena_release(&cx->scratch, m);
     return rc;
 }

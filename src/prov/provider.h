@@ -1,5 +1,6 @@
 /* Execution providers: who runs a node. The session asks the providers the user listed, in order, node by
- * node; a provider that declines says why. Only listed providers run nodes. */
+ * node; a provider that declines says why. Only listed providers run nodes, and what one has claimed is its
+ * own: when it fails to build or to run a node, the session fails. */
 #ifndef OT_PROV_PROVIDER_H
 #define OT_PROV_PROVIDER_H
 
@@ -17,9 +18,10 @@ struct provider {
      */
     int (*open)(struct cx *cx, const struct prov_option *opts, size_t nopts, void **state);
     void (*close)(void *state);
-    /* Whether it can run the node described by bc (types as inferred); on false, why has the reason. */
+    /* Whether it can run the node described by bc (types as inferred); on false, why has the reason.
+     * Asked again, it must answer the same. */
     bool (*supports)(void *state, const struct bind_ctx *bc, const void *params, char *why, size_t size);
-    /* Binds the node: fills step. Called only for nodes that it said it supports. */
+    /* Binds the node: fills step, its run at least. Called only for nodes that it said it supports. */
     int (*build)(void *state, struct bind_ctx *bc, const void *params, struct step *step);
 };
 

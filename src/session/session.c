@@ -30,26 +30,72 @@ static int drop_defaults(struct cx *cx, struct model *m, const char *const *name
     return OK;
 }
 
+static const struct provider *find_provider(const struct session_opts *o, const char *name)
+{
+    for (size_t i = 0; i < o->nextra; i++)
+        if (strcmp(o->extra[i]->name, name) == 0)
+            return o->extra[i];
+    return provider_find(name);
+}
+
+/* Options "provider.key" of one provider, the prefix taken off. */
+static int own_options(struct cx *cx, const struct provider *prov, const struct session_opts *o,
+                       struct prov_option **mine, size_t *n)
+{
+    size_t len = strlen(prov->name);
+    *n = 0;
+    *mine = arena_array(&cx->scratch, o->nprov_opts + 1, sizeof **mine);
+    if (!*mine)
+        return err_nomem(cx);
+    for (size_t i = 0; i < o->nprov_opts; i++)
+        if (!strncmp(o->prov_opts[i].key, prov->name, len) && o->prov_opts[i].key[len] == '.')
+            (*mine)[(*n)++] = (struct prov_option){o->prov_opts[i].key + len + 1, o->prov_opts[i].value};
+    return *n && !prov->open
+               ? err_set(cx, E_USAGE, "provider %s has no option '%s'", prov->name, (*mine)->key)
+               : OK;
+}
+
+static int open_provider(struct cx *cx, struct exec *ex, const struct session_opts *o, const char *name)
+{
+    const struct provider *prov = find_provider(o, name);
+    struct prov_option *mine;
+    size_t n;
+    if (!prov)
+        return err_set(cx, E_USAGE, "no provider '%s' in this build", name);
+    if (ex->nprov == MAX_PROVIDERS)
+        return err_set(cx, E_USAGE, "more than %d providers", MAX_PROVIDERS);
+    for (int i = 0; i < ex->nprov; i++)
+        if (ex->prov[i] == prov)
+            return err_set(cx, E_USAGE, "provider %s is listed twice", name);
+    int rc = own_options(cx, prov, o, &mine, &n);
+    if (!rc && prov->open && (rc = prov->open(cx, mine, n, &ex->prov_state[ex->nprov])) != OK) {
+        if (cx->err.code == OK)
+            err_set(cx, rc < 0 ? rc : E_INTERNAL, "cannot be opened and did not say why");
+        return err_frame(cx, "provider %s", name);
+    }
+    if (!rc)
+        ex->prov[ex->nprov++] = prov;
+    return rc;
+}
+
 static int open_providers(struct cx *cx, struct exec *ex, const struct session_opts *o)
 {
     static const char *const default_list[] = {"cpu", NULL};
-    for (const char *const *p = o->providers ? o->providers : default_list; *p; p++) {
-        const struct provider *prov = provider_find(*p);
-        if (!prov)
-            return err_set(cx, E_USAGE, "no provider '%s' in this build", *p);
-        if (ex->nprov == MAX_PROVIDERS)
-            return err_set(cx, E_USAGE, "more than %d providers", MAX_PROVIDERS);
-        struct prov_option mine[16];
-        size_t n = 0, len = strlen(*p);
-        for (size_t i = 0; i < o->nprov_opts && n < 16; i++)
-            if (!strncmp(o->prov_opts[i].key, *p, len) && o->prov_opts[i].key[len] == '.')
-                mine[n++] = (struct prov_option){o->prov_opts[i].key + len + 1, o->prov_opts[i].value};
-        int rc = prov->open ? prov->open(cx, mine, n, &ex->prov_state[ex->nprov]) : OK;
-        if (rc)
-            return err_frame(cx, "provider %s", *p);
-        ex->prov[ex->nprov++] = prov;
+    const char *const *list = o->providers && *o->providers ? o->providers : default_list;
+    int rc = OK;
+    for (const char *const *p = list; *p && !rc; p++)
+        rc = open_provider(cx, ex, o, *p);
+    for (size_t i = 0; i < o->nprov_opts && !rc; i++) {
+        bool listed = false;
+        size_t len = strcspn(o->prov_opts[i].key, ".");
+        for (int k = 0; k < ex->nprov; k++)
+            listed |=
+                strlen(ex->prov[k]->name) == len && !strncmp(ex->prov[k]->name, o->prov_opts[i].key, len);
+        if (!listed)
+            rc =
+                err_set(cx, E_USAGE, "option '%s' is for a provider that is not listed", o->prov_opts[i].key);
     }
-    return OK;
+    return rc;
 }
 
 static int exec_setup(struct cx *cx, struct session *s, const struct session_opts *o)
@@ -58,6 +104,7 @@ static int exec_setup(struct cx *cx, struct session *s, const struct session_opt
     ex->m = s->m;
     ex->cx = cx;
     ex->profile = o->profile;
+    ex->strict = o->strict;
     ex->nthreads = o->threads > 0 ? o->threads : cpu_count();
     kern_init(&ex->kern, o->cpu_given ? o->cpu_mask & cpu_flags() : cpu_flags());
     ex->pool = pool_new(ex->nthreads);
@@ -68,8 +115,9 @@ static int exec_setup(struct cx *cx, struct session *s, const struct session_opt
 }
 
 /* One line that names them all, most useful first: "3 nodes have no provider: 'a' (Foo-1): no kernel; ..." */
-static int report_unplaced(struct cx *cx, const struct unplaced *bad, size_t n)
+static int report_unplaced(struct cx *cx, const struct exec *ex, const struct unplaced *bad, size_t n)
 {
+    int code = ex->strict ? E_DECLINED : E_UNSUPPORTED;
     struct str s = {0};
     char op[96];
     size_t shown = 0;
@@ -81,27 +129,16 @@ static int report_unplaced(struct cx *cx, const struct unplaced *bad, size_t n)
     for (size_t i = 0; i < n; i++)
         log_msg(cx, LOG_INFO, "not supported: node '%s' (%s) at +0x%llx: %s", bad[i].node->name,
                 node_op_text(bad[i].node, op, sizeof op), (unsigned long long)bad[i].node->loc, bad[i].why);
-    err_set(cx, E_UNSUPPORTED, "%zu node%s cannot run here: %s", n, n == 1 ? "" : "s", str_text(&s));
+    if (ex->strict)
+        err_set(cx, code, "provider %s declined %zu node%s: %s", ex->prov[0]->name, n, n == 1 ? "" : "s",
+                str_text(&s));
+    else
+        err_set(cx, code, "%zu node%s cannot run here: %s", n, n == 1 ? "" : "s", str_text(&s));
     str_free(&s);
-    return E_UNSUPPORTED;
+    return code;
 }
 
-struct strict_walk {
-    struct session *s;
-    const struct node *bad;
-};
-
-static int find_fallback(void *user, struct graph *g, int depth)
-{
-    struct strict_walk *w = user;
-    (void)depth;
-    for (struct node *n = g->first; n && !w->bad; n = n->next)
-        if (w->s->ex.placed[n->id] != 0)
-            w->bad = n;
-    return w->bad != NULL;
-}
-
-static int place(struct cx *cx, struct session *s, const struct session_opts *o)
+static int place(struct cx *cx, struct session *s)
 {
     struct unplaced *bad;
     size_t nbad;
@@ -109,13 +146,7 @@ static int place(struct cx *cx, struct session *s, const struct session_opts *o)
     if (rc)
         return rc;
     if (nbad)
-        return report_unplaced(cx, bad, nbad);
-    struct strict_walk w = {.s = s};
-    if (o->strict && graph_walk(s->m->graph, find_fallback, &w)) {
-        char op[96];
-        return err_set(cx, E_DECLINED, "provider %s declined node '%s' (%s)", s->ex.prov[0]->name,
-                       w.bad->name, node_op_text(w.bad, op, sizeof op));
-    }
+        return report_unplaced(cx, &s->ex, bad, nbad);
     return OK;
 }
 
@@ -153,7 +184,7 @@ static int prepare(struct cx *cx, struct session *s, const struct session_opts *
     if (!rc)
         rc = passes_run(&pc, &sel, s->stats);
     if (!rc)
-        rc = place(cx, s, o);
+        rc = place(cx, s);
     return rc ? rc : exec_bind(cx, &s->ex);
 }
 

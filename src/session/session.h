@@ -11,6 +11,8 @@ struct session_opts {
     bool cpu_given; /* cpu_mask counts; else all kernels that the processor can run */
     unsigned cpu_mask;
     const char *const *providers;        /* NULL-terminated, in priority order; NULL: cpu */
+    const struct provider *const *extra; /* looked up by name before those of the build */
+    size_t nextra;
     const struct prov_option *prov_opts; /* keys are "provider.key" */
     size_t nprov_opts;
     bool strict;                      /* a node that not the first provider takes is an error (E_DECLINED) */
