@@ -104,12 +104,23 @@ static int64_t number(const struct typed *t, struct dim d)
     return e.kind == DIM_CONST && e.v >= 0 ? e.v : -1;
 }
 
+/* The tensor that v is, whether an initializer or the value of a Constant node; NULL. */
+static const struct tensor_data *constant_of(const struct value *v)
+{
+    const struct node *n = v->producer;
+    if (v->init || !n || *n->domain || strcmp(n->op_type, "Constant") != 0)
+        return v->init;
+    const struct attr *a = node_attr(n, "value");
+    return a && a->kind == AT_TENSOR && !a->ref ? a->u.t : NULL;
+}
+
 static int64_t node_params_count(const struct node *n)
 {
     int64_t sum = 0;
-    for (int i = 0; i < n->nin; i++)
-        if (n->in[i] && n->in[i]->init)
-            sum = add_sat(sum, tensor_data_count(n->in[i]->init));
+    for (int i = 0; i < n->nin; i++) {
+        const struct tensor_data *t = n->in[i] ? constant_of(n->in[i]) : NULL;
+        sum = add_sat(sum, t ? tensor_data_count(t) : 0);
+    }
     return sum;
 }
 

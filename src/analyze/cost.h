@@ -9,7 +9,7 @@ struct cost_row {
     const struct node *node;
     int depth;
     int64_t macs, ops;      /* bodies and functions inside count at their own nodes */
-    int64_t params;         /* elements of its initializers */
+    int64_t params;         /* elements of its constants */
     int64_t out_bytes;      /* of all its outputs */
     const struct type *out; /* of the first output, in the arena; NULL: not known */
 };

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyze/small_eval.h"
 #include "io/tensor_pb.h"
+
+enum { SMALL_INPUTS = 16, SMALL_DEPTH = 32 };
 
 /* Stands for "nothing declared" while input types are exchanged. */
 static const struct type no_type;
@@ -16,21 +19,91 @@ static bool readable(const struct value *v)
     return n >= 0 && n <= CONST_MAX && (size_t)n * dtype_size(v->init->dt) <= CONST_MAX;
 }
 
+static const struct tensor *get_const(void *user, const struct value *v);
+
+/* Bytes of a type with exact dims, -1 when they are not exact or too many. */
+static int64_t small_bytes(const struct type *t)
+{
+    int64_t n = t && t->kind == TY_TENSOR && t->rank >= 0 ? (int64_t)dtype_size(t->dt) : -1;
+    for (int i = 0; n > 0 && i < t->rank; i++)
+        n = t->dims[i].kind == DIM_CONST && t->dims[i].v >= 0 && t->dims[i].v <= CONST_MAX ? n * t->dims[i].v
+                                                                                           : -1;
+    return n > CONST_MAX ? -1 : n;
+}
+
+/* What inference holds of a value inside a loop changes from one look at the body to the next. */
+static bool in_loop(const struct graph *g)
+{
+    for (; g->owner; g = g->owner->graph)
+        if (strcmp(g->owner->op_type, "If") != 0)
+            return true;
+    return false;
+}
+
+/* A value that inference follows element by element, when all of them are numbers. */
+static bool from_inference(struct typed *t, const struct value *v, const struct type *ty, struct tensor *out)
+{
+    const struct shape_val *s = t->res.val[v->id];
+    int64_t dims[1] = {s ? s->n : 0};
+    if (!s || s->rank != ty->rank || !dtype_is_int(ty->dt))
+        return false;
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->d[i].kind != DIM_CONST)
+            return false;
+    if (tensor_new(t->cx, out, ty->dt, s->rank, dims) != OK) {
+        err_clear(t->cx);
+        return false;
+    }
+    for (int64_t i = 0; i < s->n; i++)
+        dtype_info(ty->dt)->store_i64((char *)out->data + (size_t)i * dtype_size(ty->dt), s->d[i].v);
+    return true;
+}
+
+/* A value that a node makes of constants alone. Asked for in the order of the graph, so the depth of the
+ * calls is that of one node over values that were asked for already; a limit guards the rest. */
+static void compute(struct typed *t, const struct value *v, struct tensor *out)
+{
+    struct node *n = v->producer;
+    const struct type *ty = v->id < t->res.nvalues ? t->res.type[v->id] : NULL;
+    if (small_bytes(ty) < 0 || in_loop(v->graph) || from_inference(t, v, ty, out))
+        return;
+    if (!small_eval_fits(n) || n->nin > SMALL_INPUTS || t->eval_depth >= SMALL_DEPTH)
+        return;
+    const struct tensor *in[SMALL_INPUTS + 1];
+    bool known = true;
+    t->eval_depth++;
+    for (int i = 0; i < n->nin && known; i++) {
+        in[i] = n->in[i] ? get_const(t, n->in[i]) : NULL;
+        known = in[i] || !n->in[i];
+    }
+    t->eval_depth--;
+    if (!known)
+        return;
+    if (!t->kern && (t->kern = mem_zalloc(sizeof *t->kern)))
+        kern_init(t->kern, 0);
+    struct arena_mark mark = arena_mark(&t->cx->scratch);
+    if (t->kern)
+        small_eval(t->cx, t->kern, n, in, ty, out);
+    arena_release(&t->cx->scratch, mark);
+}
+
 static const struct tensor *get_const(void *user, const struct value *v)
 {
     struct typed *t = user;
     if (v->id >= t->m->nvalues)
         return NULL;
+    struct tensor *k = &t->konst[v->id];
     if (!t->asked[v->id]) {
         t->asked[v->id] = 1;
         /* A constant that cannot be read (its file is missing) is not known; the summary tells about files.
          */
-        if (readable(v) && tensor_load(t->cx, t->m, v->init, &t->konst[v->id]) != OK) {
+        if (readable(v) && tensor_load(t->cx, t->m, v->init, k) != OK) {
             err_clear(t->cx);
-            memset(&t->konst[v->id], 0, sizeof t->konst[v->id]);
+            memset(k, 0, sizeof *k);
         }
+        if (v->producer && t->res.type)
+            compute(t, v, k);
     }
-    const struct tensor *k = &t->konst[v->id];
     return k->kind == RT_TENSOR && k->dt != DT_UNDEFINED ? k : NULL;
 }
 
@@ -142,6 +215,7 @@ void typed_free(struct typed *t)
     for (uint32_t i = 0; t->konst && i < t->m->nvalues; i++)
         if (t->asked && t->asked[i])
             tensor_drop(&t->konst[i]);
+    free(t->kern);
     free(t->konst);
     free(t->asked);
     arena_free(&t->arena);

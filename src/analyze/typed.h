@@ -1,5 +1,6 @@
 /* A model with the types that inference finds, under sizes for its symbols. Weights are not touched: only
- * constants up to CONST_MAX bytes are read, and only those that an operator's shape rule asks for. */
+ * constants up to CONST_MAX bytes are read or computed, and only those that an operator's shape rule asks
+ * for. */
 #ifndef OT_ANALYZE_TYPED_H
 #define OT_ANALYZE_TYPED_H
 
@@ -11,6 +12,8 @@
 
 enum { CONST_MAX = 16384 };
 
+struct kern;
+
 struct typed {
     struct model *m;
     struct arena arena;
@@ -20,6 +23,8 @@ struct typed {
     struct cx *cx;        /* of the call in progress, for loading constants */
     struct tensor *konst; /* by value id */
     uint8_t *asked;
+    struct kern *kern; /* portable kernels, for constants that are computed; NULL until then */
+    int eval_depth;
     int failed;          /* status of an inference that stopped; types behind that point are not known */
     const char *failure; /* its message, in arena; NULL */
     const char *clash;   /* a declared type that is wrong, as inference says it; NULL */
