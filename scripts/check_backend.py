@@ -37,14 +37,10 @@ RANDOM = re.compile(r"^test_(bernoulli|random|multinomial|training_dropout(?!.*z
 # Least relative tolerance by element type of the outputs: a result may round to the neighbour on the way, which is more
 # than the 1e-3 that the cases ask for.
 LEAST_RTOL = {onnx.TensorProto.BFLOAT16: 1.6e-2, onnx.TensorProto.FLOAT16: 2e-3}
-# Cases that say something else than the specification's text; ONNX Runtime does not pass the first two either.
-DISPUTED = {
-    "test_resize_downsample_scales_linear_align_corners": "length_resized taken before rounding down",
-    "test_resize_downsample_scales_cubic_align_corners": "length_resized taken before rounding down",
-}
-DISPUTED.update({f"test_{op}_{t}_to_FLOAT4E2M1{tail}": "NaN has no float4 value; the case wants -0, we saturate"
-                 for op, tail in (("cast", ""), ("castlike", ""), ("castlike", "_expanded"))
-                 for t in ("FLOAT", "FLOAT16")})
+# Cases that say something else than the specification's text.
+DISPUTED = {f"test_{op}_{t}_to_FLOAT4E2M1{tail}": "NaN has no float4 value; the case wants -0, we saturate"
+            for op, tail in (("cast", ""), ("castlike", ""), ("castlike", "_expanded"))
+            for t in ("FLOAT", "FLOAT16")}
 
 
 def listed_operators():

@@ -103,9 +103,32 @@ static void act_range(void *arg, int64_t begin, int64_t end, int thread)
     un_run(j->ec->kern, j->act->op, j->ec->in[0]->dt, in + off, out + off, (size_t)(end - begin), &j->act->p);
 }
 
+/* Shrink is the one activation that the standard allows for integers: it compares and shifts as real numbers.
+ */
+static bool shrinks_ints(const struct act *act, enum dtype dt)
+{
+    return act->op == UN_SHRINK && dtype_is_int(dt);
+}
+
+static void shrink_ints(struct exec_ctx *ec, const struct act *act)
+{
+    const struct dtype_info *di = dtype_info(ec->in[0]->dt);
+    const char *in = ec->in[0]->data;
+    char *out = ec->out[0]->data;
+    for (int64_t i = 0, n = tensor_count(ec->in[0]); i < n; i++) {
+        double x = di->load_f64(in + (size_t)i * di->size);
+        double y = x < -act->p.a ? x + act->p.b : x > act->p.a ? x - act->p.b : 0;
+        di->store_f64(out + (size_t)i * di->size, y);
+    }
+}
+
 static int act_ref(struct exec_ctx *ec, const void *params)
 {
     const struct act *act = params;
+    if (ec_has(ec, 0) && ec_has_out(ec, 0) && shrinks_ints(act, ec->in[0]->dt)) {
+        shrink_ints(ec, act);
+        return 0;
+    }
     if (!ec_has(ec, 0) || !un_supported(ec->kern, act->op, ec->in[0]->dt))
         return ec_unsupported(ec, 0);
     if (!ec_has_out(ec, 0))
@@ -120,7 +143,7 @@ static bool act_supports(const struct bind_ctx *bc, const void *params, char *wh
 {
     const struct act *act = params;
     enum dtype dt = bc_dtype(bc, 0);
-    if (dt == DT_UNDEFINED || un_supported(bc->kern, act->op, dt))
+    if (dt == DT_UNDEFINED || un_supported(bc->kern, act->op, dt) || shrinks_ints(act, dt))
         return true;
     snprintf(why, size, "element type %s", dtype_name(dt));
     return false;

@@ -312,8 +312,14 @@ static int scatter_apply(struct exec_ctx *ec, const struct scatter_params *p, co
     const struct tensor *upd = ec->in[2];
     struct tensor *out = ec->out[0];
     static const enum scatter_op ops[] = {0, SCATTER_ADD, SCATTER_MUL, SCATTER_MAX, SCATTER_MIN};
+    /* Of truth values: a sum is true when one is, a product when both are. */
+    static const enum scatter_op bool_ops[] = {0, SCATTER_MAX, SCATTER_MIN, SCATTER_MAX, SCATTER_MIN};
     if (!p->reduction) {
         ec->kern->move.put[width_index(dtype_size(out->dt))](out->data, off, upd->data, n, slice);
+        return 0;
+    }
+    if (out->dt == DT_BOOL) {
+        ec->kern->move.scatter[bool_ops[p->reduction]][DT_UINT8](out->data, off, upd->data, n, slice);
         return 0;
     }
     scatter_fn *const *fns = ec->kern->move.scatter[ops[p->reduction]];
