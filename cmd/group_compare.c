@@ -11,13 +11,11 @@ static const struct opt rows[] = {
     {"expect", 0, OPT_LIST, AT(expect), .arg = "[NAME=]PATH",
      .help = "compare outputs with these; exit 1 when they differ",
      .more = "Like --input: an .npz, a folder with output_0.pb, ..., a folder of files by output name, or "
-             "NAME=PATH for "
-             "one output. Repeat it for several sample sets.",
+             "NAME=PATH for one output. Repeat it for several sample sets.",
      .complete = OPT_FILE},
     {"rtol", 0, OPT_LIST, AT(rtol), .arg = "[NAME=]X", .help = "relative tolerance",
-     .more = "An element passes when |a - b| <= atol + rtol * |b|. Defaults: float and double 1e-3 and 1e-5, "
-             "float16 "
-             "1e-2 and 1e-3, bfloat16 and float8 5e-2 and 1e-2, all else exact."},
+     .more = "An element passes when |a - b| <= atol + rtol * |b|. Defaults: float and double 1e-3 and "
+             "1e-5, float16 1e-2 and 1e-3, bfloat16 and float8 5e-2 and 1e-2, all else exact."},
     {"atol", 0, OPT_LIST, AT(atol), .arg = "[NAME=]X", .help = "absolute tolerance"},
     {"max-outliers", 0, OPT_NUMBER, AT(max_outliers), .arg = "SHARE",
      .help = "share of elements that may be out of tolerance", .hi = 1},
@@ -27,9 +25,9 @@ static const struct opt rows[] = {
      .lo = -1000, .hi = 1000},
     {"min-top1", 0, OPT_NUMBER, AT(min_top1), .arg = "SHARE",
      .help = "least share of rows (samples) whose best class is right: exit 1 when it is below",
-     .more = "Right is what --truth says, or the best class of --expect. Outputs of class numbers count an "
-             "element "
-             "as a row. Elements out of tolerance still count: --max-outliers 1 leaves only this.",
+     .more = "Right is what --truth says, or the best class of --expect. Outputs of class numbers count "
+             "an element as a row. Elements out of tolerance still count: --max-outliers 1 leaves only "
+             "this.",
      .hi = 1},
     {0},
 };

@@ -6,18 +6,15 @@
 static const struct opt rows[] = {
     {"input", 0, OPT_LIST, AT(inputs), .arg = "[NAME=]PATH",
      .help = "values for an input, or a whole sample set",
-     .more = "NAME=PATH reads a .npy or .pb file for one input. PATH alone is a set: an .npz, a folder with "
-             "input_0.pb, "
-             "input_1.pb, ... or a folder of files called after the inputs; a folder with test_data_set_0, "
-             "test_data_set_1, ... is several. Repeat it for several sets. A file that holds more than the "
-             "batch that "
-             "the model has fixed is fed in pieces.",
+     .more = "NAME=PATH reads a .npy or .pb file for one input. PATH alone is a set: an .npz, a folder "
+             "with input_0.pb, input_1.pb, ... or a folder of files called after the inputs; a folder "
+             "with test_data_set_0, test_data_set_1, ... is several. Repeat it for several sets. A file "
+             "that holds more than the batch that the model has fixed is fed in pieces.",
      .complete = OPT_FILE},
     {"fill", 0, OPT_LIST, AT(fills), .arg = "[NAME=]HOW",
      .help = "make values up: LO:HI, zeros, ones, arange, normal",
-     .more = "Inputs that no --input gives are made up. By default values are chosen that the model takes: "
-             "indices "
-             "inside the table that they index, masks of ones, positions in order."},
+     .more = "Inputs that no --input gives are made up. By default values are chosen that the model "
+             "takes: indices inside the table that they index, masks of ones, positions in order."},
     {"seed", 0, OPT_INT, AT(seed), .arg = "N", .help = "seed of made-up values (0)"},
     {0},
 };

@@ -10,9 +10,8 @@ static const struct opt rows[] = {
      .complete = OPT_DIR},
     {"allow-links", 0, OPT_FLAG, AT(allow_links), .help = "let external data lie outside that folder",
      .more =
-         "Follows symbolic links, absolute paths and .. that lead out of the folder. Only for models from a "
-         "source "
-         "that you trust: such a model can read any file that you can."},
+         "Follows symbolic links, absolute paths and .. that lead out of the folder. Only for models from "
+         "a source that you trust: such a model can read any file that you can."},
     {0},
 };
 

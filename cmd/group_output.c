@@ -9,10 +9,8 @@ static const char *const color_names[] = {"auto", "always", "never", NULL};
 
 static const struct opt output_rows[] = {
     {"output", 'o', OPT_STRING, OUT(output), .arg = "FILE", .help = "where the model goes",
-     .more = "May be the input itself: the model is written aside, then renamed. - is standard output; the "
-             "report "
-             "then "
-             "goes to standard error.",
+     .more = "May be the input itself: the model is written aside, then renamed. - is standard output; "
+             "the report then goes to standard error.",
      .complete = OPT_FILE},
     {"external", 0, OPT_CHOICE, OUT(external), .help = "weights in a file of their own",
      .more = "auto keeps what is external external, and moves weights out of a file that would reach 2 GiB.",
@@ -30,8 +28,7 @@ static const struct opt report_rows[] = {
     {"format", 0, OPT_CHOICE, REP(format), .help = "how the report looks", .choices = format_names},
     {"json", 0, OPT_FLAG, REP(json), .help = "short for --format json",
      .more = "One document, complete also when the exit code is not 0. Integers are exact; NaN and "
-             "infinities are "
-             "strings; units are in the names of the keys."},
+             "infinities are strings; units are in the names of the keys."},
     {"quiet", 'q', OPT_FLAG, REP(quiet), .help = "no notes and warnings on standard error"},
     {"verbose", 'v', OPT_COUNT, REP(verbose), .help = "more of them; twice: still more"},
     {"color", 0, OPT_CHOICE, REP(color), .help = "colours in text",

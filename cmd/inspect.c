@@ -33,15 +33,14 @@ static const struct opt own_rows[] = {
      .lo = 1, .hi = 1e15},
     {"infer-shapes", 0, OPT_FLAG, AT(infer), .help = "every value with its inferred type"},
     {"files", 0, OPT_FLAG, AT(files), .help = "the files that a deployment must copy, a path a line",
-     .more =
-         "The model and its external data. A file that is missing is named on standard error, and the exit "
-         "code is 3."},
+     .more = "The model and its external data. A file that is missing is named on standard error, and the "
+             "exit code is 3."},
     {"fingerprint", 0, OPT_CHOICE, AT(fingerprint), .choices = fingerprint_names,
      .help = "a hash of the computation, without names and metadata",
      .more =
          "The same for models that compute the same way, however nodes and values are called and ordered. "
-         "structure leaves the values of weights out (but not int64 and bool constants to 1 KiB, nor single "
-         "numbers); weights reads and counts all of them."},
+         "structure leaves the values of weights out (but not int64 and bool constants to 1 KiB, nor "
+         "single numbers); weights reads and counts all of them."},
     {"check-values", 0, OPT_FLAG, AT(check_values), .help = "look for NaN and infinities in all weights",
      .more = "Reads them."},
     {0},
@@ -244,14 +243,12 @@ const struct cmd cmd_inspect = {
     .summary = "what is in a model: inputs, weights, cost, operators, what may cause trouble",
     .about =
         "Shows on one screen what is in a model: versions, inputs and outputs, weights, cost, operators, "
-        "dynamic axes, files, and what may cause trouble in production. With several models, one row each."
-        "\n\n"
-        "A MAC is one multiply-accumulate of a convolution, matrix product or recurrent operator; a FLOP "
-        "count is twice that. Sizes that the model leaves open are 1 unless --dim or --shape gives them. "
-        "Activation memory is given twice: every value with memory of its own, and the most that is alive "
-        "at the same time when each is freed behind its last use."
-        "\n\n"
-        "Weights are not read, except for --tensor, --check-values and --fingerprint weights.",
+        "dynamic axes, files, and what may cause trouble in production. With several models, one row "
+        "each.\n\nA MAC is one multiply-accumulate of a convolution, matrix product or recurrent "
+        "operator; a FLOP count is twice that. Sizes that the model leaves open are 1 unless --dim or "
+        "--shape gives them. Activation memory is given twice: every value with memory of its own, and "
+        "the most that is alive at the same time when each is freed behind its last use.\n\nWeights are "
+        "not read, except for --tensor, --check-values and --fingerprint weights.",
     .examples = examples,
     .uses = uses,
     .opts_size = sizeof(struct inspect_opts),
