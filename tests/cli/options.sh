@@ -24,7 +24,7 @@ for command in $commands; do
         known "$command" "$option" 1 || echo "not ok $command: $option is in the help, the parser does not know it"
         grep -qF -- "$(printf '%s' "$option" | sed 's/-/\\-/g')" "man/onnxtool-$command.1" ||
             echo "not ok $command: $option is not in the manual page"
-        grep -qE -- "^        $command:.* $option[ ']" man/onnxtool.bash ||
+        grep -qE -- "^        $command:.* ${option}[ ']" man/onnxtool.bash ||
             echo "not ok $command: $option is not completed"
     done <"$tmp/help"
     echo "ok $command: help, parser, manual page and completions agree"
