@@ -26,7 +26,7 @@ struct gemm_epi {
     float alpha, beta;
     const float *bias_m; /* [M], may be NULL */
     const float *bias_n; /* [N], may be NULL */
-    const float *res;    /* [M,N], rows ldres apart, may be NULL, may be C itself */
+    const float *res;    /* [M,N], rows ldres apart, may be NULL; not C, which holds partial sums */
     int64_t ldres;
     enum gemm_act act;
     float lo, hi; /* ACT_CLIP: min(max(v, lo), hi); ACT_LEAKY: v < 0 ? lo * v : v. NaN stays NaN */
@@ -38,7 +38,7 @@ static inline void gemm_epi_init(struct gemm_epi *e)
 }
 
 /* C rows are ldc apart, its columns adjacent. A and B have any strides (in elements), or were packed before:
- * then a_packed (b_packed) is set and a (b) is not looked at. C overlaps no operand but epi.res. */
+ * then a_packed (b_packed) is set and a (b) is not looked at. C overlaps no operand. */
 struct gemm_f32 {
     int64_t m, n, k;
     const float *a;

@@ -2,6 +2,7 @@
  *
  * Floats of at most 32 bits run on packed panels; a constant operand is packed once, when the session binds.
  * The other types, and the reference, take kern/'s plain products. */
+#include "ops/fused_act.h"
 #include "ops/wide.h"
 
 #include <math.h>
@@ -255,6 +256,7 @@ static int pack_const(struct bind_ctx *bc, int i, bool trans, struct packed *out
 
 struct matmul_step {
     struct packed a, b;
+    const struct fused_act *act; /* onnxtool.FusedMatMul; NULL: MatMul */
 };
 
 struct mm_job {
@@ -262,11 +264,32 @@ struct mm_job {
     const struct batches *s;
     const struct matmul_step *st;
     const float *a, *b;
+    const float *bias, *res; /* of a fused product; NULL */
     float *c;
     char *scratch;
     size_t scratch_bytes; /* a thread */
     struct pool *pool;    /* inside one product */
 };
+
+/* The activation that no epilogue has, on a finished piece of a row. */
+static void post_act(float *row, int64_t n, const void *arg)
+{
+    const struct mm_job *j = arg;
+    un_run(j->ec->kern, j->st->act->un, DT_FLOAT, row, row, (size_t)n, &j->st->act->p);
+}
+
+static void fuse_gemm(const struct mm_job *j, int64_t i, struct gemm_f32 *g)
+{
+    const struct fused_act *act = j->st->act;
+    g->epi.bias_n = j->bias;
+    g->epi.res = j->res ? j->res + i * g->m * g->n : NULL;
+    g->epi.ldres = g->n;
+    g->epi.act = act->act;
+    g->epi.lo = act->lo;
+    g->epi.hi = act->hi;
+    g->post = act->after ? post_act : NULL;
+    g->post_arg = j;
+}
 
 static void fill_gemm(const struct mm_job *j, int64_t i, struct gemm_f32 *g)
 {
@@ -283,6 +306,8 @@ static void fill_gemm(const struct mm_job *j, int64_t i, struct gemm_f32 *g)
     else
         g->b = j->b + s->b_at[i] * s->k * s->n;
     g->c = j->c + i * s->m * s->n;
+    if (j->st->act)
+        fuse_gemm(j, i, g);
 }
 
 static void mm_range(void *arg, int64_t begin, int64_t end, int thread)
@@ -319,6 +344,19 @@ static int run_batches(struct mm_job *j)
     return 0;
 }
 
+/* Bias and residual of a fused product, checked against the result. */
+static int fused_operands(struct mm_job *j)
+{
+    struct exec_ctx *ec = j->ec;
+    int r = wide_f32(ec, 2, &j->bias);
+    if (!r)
+        r = wide_f32(ec, 3, &j->res);
+    if (!r && ((j->bias && tensor_count(ec->in[2]) != j->s->n) ||
+               (j->res && tensor_count(ec->in[3]) != tensor_count(ec->out[0]))))
+        r = err_set(ec->cx, E_SHAPE, "bias or residual do not have the product's shape");
+    return r;
+}
+
 static int matmul_run(struct exec_ctx *ec, const void *state)
 {
     const struct matmul_step *st = state;
@@ -338,6 +376,8 @@ static int matmul_run(struct exec_ctx *ec, const void *state)
         r = wide_f32(ec, 1, &j.b);
     if (!r)
         r = wide_out_f32(ec, 0, &j.c);
+    if (!r && st->act)
+        r = fused_operands(&j);
     if (!r)
         r = run_batches(&j);
     if (!r)
@@ -384,6 +424,68 @@ const struct op op_MatMul = {
     .infer = matmul_infer,
     .ref = matmul_ref,
     .bind = matmul_bind,
+    .cost = matmul_cost,
+    .supports = product_supports,
+};
+
+/* ---- onnxtool.FusedMatMul: act(A B + bias + residual), made by a machine pass ---- */
+
+static int fused_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    (void)arena;
+    (void)version;
+    return fused_act_parse(cx, n, params);
+}
+
+static int fused_infer(struct infer_ctx *ic, const void *params)
+{
+    return matmul_infer(ic, params);
+}
+
+/* The product, then what is fused into it, pass by pass. */
+static int fused_ref(struct exec_ctx *ec, const void *params)
+{
+    struct batches s = {0};
+    struct mm_job j = {.ec = ec, .s = &s};
+    int r = matmul_ref(ec, params);
+    if (r || !ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
+        return r;
+    if (ec->out[0]->dt != DT_FLOAT)
+        return ec_unsupported(ec, 0);
+    float *y = ec->out[0]->data;
+    int64_t n = tensor_count(ec->out[0]);
+    s.n = ec->out[0]->dims[ec->out[0]->rank - 1];
+    r = fused_operands(&j);
+    for (int64_t i = 0; !r && i < n; i++)
+        y[i] += (j.bias ? j.bias[i % s.n] : 0.0f) + (j.res ? j.res[i] : 0.0f);
+    if (!r)
+        fused_act_run(ec, params, true, DT_FLOAT, y, n);
+    return r;
+}
+
+static int fused_bind(struct bind_ctx *bc, const void *params, struct step *step)
+{
+    int r = matmul_bind(bc, params, step);
+    if (r || !step->run)
+        return r;
+    struct matmul_step *st = arena_dup(bc->arena, step->state, sizeof(*st));
+    if (!st)
+        return err_nomem(bc->cx);
+    st->act = params;
+    step->state = st;
+    step->kernel = "gemm, packed weights, fused";
+    return 0;
+}
+
+const struct op op_onnxtool_FusedMatMul = {
+    .domain = "onnxtool",
+    .name = "FusedMatMul",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct fused_act),
+    .parse = fused_parse,
+    .infer = fused_infer,
+    .ref = fused_ref,
+    .bind = fused_bind,
     .cost = matmul_cost,
     .supports = product_supports,
 };
