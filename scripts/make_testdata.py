@@ -11,6 +11,7 @@ outputs here with numpy, independently of any ONNX runtime: NAME.in.npz and NAME
 import gzip
 import io
 import json
+import math
 import os
 import struct
 import sys
@@ -551,6 +552,65 @@ def elements_raw():
 def elements_typed():
     """The same initializers in the typed fields: float_data, int32_data, int64_data, double_data, uint64_data."""
     return elements(False)
+
+
+# ---- patterns that a session fuses ----
+
+FUSE = np.random.default_rng(7)
+FUSE_W = {"W": FUSE.normal(0, 0.06, (300, 8)), "b": FUSE.normal(0, 1, 8), "W2": FUSE.normal(0, 0.06, (300, 8)),
+          "b2": FUSE.normal(0, 1, 8), "scale": FUSE.normal(1, 0.1, 8), "bias": FUSE.normal(0, 0.1, 8),
+          "K": FUSE.normal(0, 0.3, (2, 2, 3, 3)), "kb": FUSE.normal(0, 0.1, 2)}
+FUSE_W = {k: v.astype(np.float32) for k, v in FUSE_W.items()}
+FUSE_IN = {"x": FUSE.normal(0, 1, (2, 4, 300)).astype(np.float32), "z": FUSE.normal(0, 1, (2, 4, 8)).astype(np.float32),
+           "c": FUSE.normal(0, 1, (1, 2, 6, 6)).astype(np.float32)}
+
+
+def erf(v):
+    return np.vectorize(math.erf)(v)
+
+
+def conv3x3(c, kernel, bias):
+    padded = np.pad(c, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    out = np.zeros(c.shape)
+    for o, i, y, x in np.ndindex(*kernel.shape):
+        out[:, o] += kernel[o, i, y, x] * padded[:, i, y:y + c.shape[2], x:x + c.shape[3]]
+    return out + bias[:, None, None]
+
+
+def fusions_out(x, z, c):
+    x, z, c, w = x.astype(float), z.astype(float), c.astype(float), {k: v.astype(float) for k, v in FUSE_W.items()}
+    sum1, mm2 = x @ w["W"] + w["b"] + z, x @ w["W2"] + w["b2"]
+    centred = sum1 - sum1.mean(-1, keepdims=True)
+    norm = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * w["scale"] + w["bias"]
+    tanh = 0.5 * sum1 * (1 + np.tanh(math.sqrt(2 / math.pi) * (sum1 + 0.044715 * sum1**3)))
+    out = {"sum": sum1, "gelu": mm2 * 0.5 * (1 + erf(mm2 / math.sqrt(2))), "tanh_gelu": tanh, "norm": norm,
+           "swish": z / (1 + np.exp(-z)), "conv": np.maximum(conv3x3(c, w["K"], w["kb"]) + c, 0)}
+    return {k: v.astype(np.float32) for k, v in out.items()}
+
+
+@case("models/fusions.onnx", FUSE_IN, fusions_out)
+def fusions():
+    """Products with bias and residual (an inner dimension of several blocks), Gelu of both kinds, LayerNormalization and
+    Swish in parts, a convolution with residual and activation: what a session makes one step of."""
+    consts = {"two": 2.0, "half": 0.5, "one": 1.0, "root2": math.sqrt(2), "three": 3.0, "coeff": 0.044715,
+              "root2pi": math.sqrt(2 / math.pi), "eps": 1e-5}
+    inits = [tensor(k, v) for k, v in FUSE_W.items()] + [tensor(k, np.float32(v)) for k, v in consts.items()]
+    nodes = [
+        node("MatMul", "x W", "p"), node("Add", "p b", "q"), node("Add", "q z", "sum"),
+        node("MatMul", "x W2", "p2"), node("Add", "b2 p2", "q2"), node("Div", "q2 root2", "e0"), node("Erf", "e0", "e1"),
+        node("Add", "e1 one", "e2"), node("Mul", "q2 e2", "e3"), node("Mul", "e3 half", "gelu"),
+        node("Pow", "sum three", "t0"), node("Mul", "t0 coeff", "t1"), node("Add", "sum t1", "t2"),
+        node("Mul", "t2 root2pi", "t3"), node("Tanh", "t3", "t4"), node("Add", "t4 one", "t5"),
+        node("Mul", "sum half", "t6"), node("Mul", "t6 t5", "tanh_gelu"),
+        node("ReduceMean", "sum", "m0", axes=[-1], keepdims=1), node("Sub", "sum m0", "m1"), node("Pow", "m1 two", "m2"),
+        node("ReduceMean", "m2", "m3", axes=[-1], keepdims=1), node("Add", "m3 eps", "m4"), node("Sqrt", "m4", "m5"),
+        node("Div", "m1 m5", "m6"), node("Mul", "m6 scale", "m7"), node("Add", "m7 bias", "norm"),
+        node("Sigmoid", "z", "s"), node("Mul", "z s", "swish"),
+        node("Conv", "c K kb", "c0", pads=[1, 1, 1, 1]), node("Add", "c0 c", "c1"), node("Relu", "c1", "conv"),
+    ]
+    ins = [info("x", shape=["batch", 4, 300]), info("z", shape=["batch", 4, 8]), info("c", shape=["images", 2, 6, 6])]
+    outs = [info(k, shape=["batch", 4, 8]) for k in ("sum", "gelu", "tanh_gelu", "norm", "swish")]
+    return model(nodes, ins, outs + [info("conv", shape=["images", 2, 6, 6])], inits)
 
 
 @case("models/shapes_edge.onnx")

@@ -185,7 +185,7 @@ void ot_session_step(const ot_session *s, size_t i, struct ot_step *out)
 {
     static _Thread_local char op[128];
     const struct prog_step *p = s->steps[i];
-    *out = (struct ot_step){.node = p->node->name,
+    *out = (struct ot_step){.node = node_label(p->node),
                             .op = node_op_text(p->node, op, sizeof op),
                             .provider = s->s->ex.prov[p->provider]->name,
                             .kernel = p->bound.kernel ? p->bound.kernel : "ref",
@@ -243,7 +243,7 @@ static int after_step(void *user, struct cx *cx, const struct prog_step *p, cons
         names[p->nin + o] = p->node->out[o] ? p->node->out[o]->name : NULL;
         t[p->nin + o] = out[o] ? wrap(out[o]) : NULL;
     }
-    struct ot_step_view v = {.node = p->node->name,
+    struct ot_step_view v = {.node = node_label(p->node),
                              .op = node_op_text(p->node, op, sizeof op),
                              .nin = p->nin,
                              .nout = p->nout,

@@ -49,7 +49,7 @@ static const char *lost_at(struct cx *cx, const struct typed *t, const struct no
     if (!type_has(a, symbol) || !all_numbers(b))
         return NULL;
     (void)cx;
-    const char *label = *n->name ? n->name : n->out[0]->name;
+    const char *label = node_label(n);
     str_escape(name, sizeof name, label, strlen(label));
     return arena_printf(arena, "%s '%s' makes %s of %s", n->op_type, name, type_text(b, out, sizeof out),
                         type_text(a, in, sizeof in));

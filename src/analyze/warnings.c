@@ -120,13 +120,6 @@ __attribute__((format(printf, 3, 4))) static void warn(struct look *l, enum kind
     w->v[w->n++].count = 1;
 }
 
-static const char *label(const struct node *n)
-{
-    if (*n->name)
-        return n->name;
-    return n->nout && n->out[0] ? n->out[0]->name : "";
-}
-
 /* ---- the model ---- */
 
 enum { OPSET_OLD = 9, IR_OLD = 3 };
@@ -217,10 +210,10 @@ static void look_unknown(struct look *l, const struct node *n)
     const char *near = schema_nearest(n->domain, n->op_type);
     long long opset = graph_opset(n->graph, n->domain);
     if (schema_known(n->domain, n->op_type))
-        warn(l, W_UNKNOWN_OP, "node '%s': opset %lld of %s has no %s, only newer ones have", label(n), opset,
+        warn(l, W_UNKNOWN_OP, "node '%s': opset %lld of %s has no %s, only newer ones have", node_label(n), opset,
              domain_text(n->domain), n->op_type);
     else
-        warn(l, W_UNKNOWN_OP, "node '%s': there is no operator %s in %s%s%s%s", label(n), n->op_type,
+        warn(l, W_UNKNOWN_OP, "node '%s': there is no operator %s in %s%s%s%s", node_label(n), n->op_type,
              domain_text(n->domain), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
@@ -230,15 +223,15 @@ static void look_operator(struct look *l, const struct node *n)
     if (n->func)
         return;
     if (!graph_opset(n->graph, n->domain))
-        warn(l, W_OPSET_MISSING, "node '%s' is of domain %s, which the model does not import", label(n),
+        warn(l, W_OPSET_MISSING, "node '%s' is of domain %s, which the model does not import", node_label(n),
              domain_text(n->domain));
     else if (!known_domain(n->domain))
-        warn(l, W_CUSTOM_DOMAIN, "node '%s' is %s of domain %s", label(n), n->op_type,
+        warn(l, W_CUSTOM_DOMAIN, "node '%s' is %s of domain %s", node_label(n), n->op_type,
              domain_text(n->domain));
     else if (!n->ver)
         look_unknown(l, n);
     else if (n->ver->flags & SF_DEPRECATED)
-        warn(l, W_DEPRECATED, "node '%s' is %s", label(n), node_op_text(n, op, sizeof op));
+        warn(l, W_DEPRECATED, "node '%s' is %s", node_label(n), node_op_text(n, op, sizeof op));
 }
 
 static bool is_op(const struct node *n, const char *name)
@@ -265,7 +258,7 @@ static void look_training(struct look *l, const struct node *n)
               (attr_is(n, "training_mode", 1) || (n->ver && n->ver->since < 14 && n->nout > 1 && n->out[1]));
     bool drop = is_op(n, "Dropout") && n->nin > 2 && const_true(n->in[2]);
     if (bn || drop)
-        warn(l, W_TRAINING, "%s '%s' is in training mode", n->op_type, label(n));
+        warn(l, W_TRAINING, "%s '%s' is in training mode", n->op_type, node_label(n));
 }
 
 enum { BIG_CONSTANT = 1 << 20 };
@@ -277,10 +270,10 @@ static void look_node(struct look *l, const struct node *n)
     l->qdq += is_op(n, "DequantizeLinear");
     l->qlinear += strncmp(n->op_type, "QLinear", 7) == 0;
     if (strcmp(n->op_type, "ZipMap") == 0)
-        warn(l, W_ZIPMAP, "node '%s' makes a map", label(n));
+        warn(l, W_ZIPMAP, "node '%s' makes a map", node_label(n));
     const struct attr *a = is_op(n, "Constant") ? node_attr(n, "value") : NULL;
     if (a && a->kind == AT_TENSOR && !a->ref && a->u.t->file_bytes > BIG_CONSTANT)
-        warn(l, W_BIG_CONSTANT, "Constant '%s' has %llu bytes", label(n),
+        warn(l, W_BIG_CONSTANT, "Constant '%s' has %llu bytes", node_label(n),
              (unsigned long long)a->u.t->file_bytes);
     if (!*n->name)
         return;

@@ -50,7 +50,7 @@ int step_error(struct cx *cx, const struct exec *ex, const struct prog_step *s, 
     bool choice = ex->nprov > 1 || strcmp(prov, "cpu") != 0;
     if (cx->err.code == OK)
         err_set(cx, rc < 0 ? rc : E_INTERNAL, "failed and did not say why");
-    return err_frame(cx, "node '%s' (%s)%s%s", s->node->name, node_op_text(s->node, op, sizeof op),
+    return err_frame(cx, "node '%s' (%s)%s%s", node_label(s->node), node_op_text(s->node, op, sizeof op),
                      choice ? " on provider " : "", choice ? prov : "");
 }
 

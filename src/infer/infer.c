@@ -538,7 +538,7 @@ static bool memory_or_time(int rc)
 static int node_frame(struct driver *d, const struct node *n)
 {
     char text[128];
-    return err_frame(d->cx, "node '%s' (%s)", n->name, node_op_text(n, text, sizeof(text)));
+    return err_frame(d->cx, "node '%s' (%s)", node_label(n), node_op_text(n, text, sizeof(text)));
 }
 
 /* With keep_going the outputs of a node that went wrong are unknown. */

@@ -62,6 +62,14 @@ int64_t graph_opset(const struct graph *g, const char *domain)
     return 0;
 }
 
+const char *node_label(const struct node *n)
+{
+    for (int o = 0; !n->name[0] && o < n->nout; o++)
+        if (n->out[o])
+            return n->out[o]->name;
+    return n->name;
+}
+
 const struct attr *node_attr(const struct node *n, const char *name)
 {
     for (int i = 0; i < n->nattr; i++) {

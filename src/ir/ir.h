@@ -237,6 +237,8 @@ const char *domain_norm(const char *domain);
 /* How messages spell it. */
 const char *domain_text(const char *domain);
 
+/* How a message calls a node: its name, or that of its first output where it has none. */
+const char *node_label(const struct node *n);
 /* NULL when the node does not carry it. */
 const struct attr *node_attr(const struct node *n, const char *name);
 /* Calls fn on g and every graph inside it, outer first; stops at the first non-zero and returns it. */

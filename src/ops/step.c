@@ -42,7 +42,7 @@ int ec_unsupported(struct exec_ctx *ec, int i)
     if (i < ec->nin && ec->in[i])
         tensor_type_text(ec->in[i], type, sizeof(type));
     return err_set(ec->cx, E_UNSUPPORTED, "%s (node '%s') is not supported with input %d of type %s", op,
-                   ec->node->name ? ec->node->name : "", i, type);
+                   node_label(ec->node), i, type);
 }
 
 const struct tensor *bc_const(struct bind_ctx *bc, int i)

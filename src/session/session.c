@@ -122,12 +122,12 @@ static int report_unplaced(struct cx *cx, const struct exec *ex, const struct un
     char op[96];
     size_t shown = 0;
     for (; shown < n && s.n < ERR_MSG - 200; shown++)
-        str_addf(&s, "%s'%s' (%s): %s", shown ? "; " : "", bad[shown].node->name,
+        str_addf(&s, "%s'%s' (%s): %s", shown ? "; " : "", node_label(bad[shown].node),
                  node_op_text(bad[shown].node, op, sizeof op), bad[shown].why);
     if (shown < n)
         str_addf(&s, "; and %zu more", n - shown);
     for (size_t i = 0; i < n; i++)
-        log_msg(cx, LOG_INFO, "not supported: node '%s' (%s) at +0x%llx: %s", bad[i].node->name,
+        log_msg(cx, LOG_INFO, "not supported: node '%s' (%s) at +0x%llx: %s", node_label(bad[i].node),
                 node_op_text(bad[i].node, op, sizeof op), (unsigned long long)bad[i].node->loc, bad[i].why);
     if (ex->strict)
         err_set(cx, code, "provider %s declined %zu node%s: %s", ex->prov[0]->name, n, n == 1 ? "" : "s",

@@ -13,6 +13,25 @@
 
 int pass_fuse_parts(struct pass_ctx *pc, struct graph *g);
 
+/* Removes the producer of v, and what led to it alone, when nothing reads v any more. All of it stands before
+ * the node at hand, so a walk over the graph is not disturbed. */
+static void drop_unread(const struct pass_ctx *pc, const struct value *v)
+{
+    struct node *n = v ? v->producer : NULL;
+    for (int o = 0; n && o < n->nout; o++)
+        if (n->out[o] && (n->out[o]->nuses || pass_pinned(pc, n->out[o])))
+            return;
+    if (!n)
+        return;
+    struct value *in[8];
+    int nin = n->nin < 8 ? n->nin : 0; /* the parts have one or two */
+    for (int i = 0; i < nin; i++)
+        in[i] = n->in[i];
+    node_remove(n);
+    for (int i = 0; i < nin; i++)
+        drop_unread(pc, in[i]);
+}
+
 /* Puts a node of the default domain in the place of last. */
 static int replace_last(struct pass_ctx *pc, struct node *last, const char *op_type, struct value *const *ins,
                         int nin, struct node **out)
@@ -26,7 +45,10 @@ static int replace_last(struct pass_ctx *pc, struct node *last, const char *op_t
         rc = value_replace(cx, last->out[0], y);
     if (rc)
         return rc;
+    struct value *read[] = {last->in[0], last->in[1]};
     node_remove(last);
+    drop_unread(pc, read[0]);
+    drop_unread(pc, read[1]);
     (*out)->op = op_find("", op_type);
     return OK;
 }
