@@ -7,6 +7,7 @@
 #include "compare/metrics.h"
 #include "ir/ir.h"
 #include "onnxtool.h"
+#include "session/feed.h"
 #include "session/samples.h"
 #include "session/session.h"
 
@@ -38,6 +39,8 @@ static inline ot_tensor *wrap(const struct tensor *t)
     return (ot_tensor *)(uintptr_t)t;
 }
 
+/* o may be NULL. (api_feed.c) */
+struct feed_opts feed_in(const struct ot_feed_opts *o);
 /* NULL: nothing asked. (api_compare.c) */
 struct tolerance tolerance_in(const struct ot_tolerance *t);
 struct ot_diff diff_out(const struct metrics *m);

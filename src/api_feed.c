@@ -9,12 +9,21 @@ struct ot_feed {
     ot_values view; /* borrows the feed's list */
 };
 
+struct feed_opts feed_in(const struct ot_feed_opts *o)
+{
+    if (!o)
+        return (struct feed_opts){0};
+    return (struct feed_opts){.inputs = o->inputs,
+                              .fills = o->fills,
+                              .shapes = o->shapes,
+                              .dims = o->dims,
+                              .seed = o->seed,
+                              .samples = o->samples > 0 ? (size_t)o->samples : 0};
+}
+
 int ot_feed_new(ot_ctx *c, const ot_model *m, const struct ot_feed_opts *o, ot_feed **out)
 {
-    struct feed_opts fo = {0};
-    if (o)
-        fo = (struct feed_opts){o->inputs, o->fills, o->shapes,
-                                o->dims,   o->seed,  o->samples > 0 ? (size_t)o->samples : 0};
+    struct feed_opts fo = feed_in(o);
     ot_feed *f = mem_zalloc(sizeof *f);
     int rc = f ? feed_new(&c->cx, m->m, &fo, &f->f) : err_nomem(&c->cx);
     if (rc)

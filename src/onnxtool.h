@@ -11,7 +11,7 @@
  *         fprintf(stderr, "%s\n", ot_error(c));
  *
  * Order of this file: context, tensors, models, looking into a model, values in files, inputs, sessions,
- * comparison. */
+ * comparison, verification. */
 #ifndef ONNXTOOL_H
 #define ONNXTOOL_H
 
@@ -441,6 +441,51 @@ struct ot_diff {
  * item. */
 OT_API int ot_compare(ot_ctx *c, const ot_tensor *a, const ot_tensor *b, const struct ot_tolerance *tol,
                       struct ot_diff *out);
+
+/* ---- verification of a rewrite ---- */
+
+struct ot_verify_opts {
+    struct ot_feed_opts feed; /* as for a run; samples: input sets per size (0: 3) */
+    int64_t sizes;            /* sizes of the symbolic axes to try (0: 3) */
+    enum ot_opt before, after;
+    int threads;
+    /* Sets the tolerance of an output (it comes with the defaults); may be NULL. */
+    void (*tolerance)(void *user, const char *output, struct ot_tolerance *t);
+    void *user;
+};
+
+struct ot_verify_output {
+    const char *name;
+    struct ot_diff worst; /* over all sets */
+    const char *where;    /* the inputs of the worst: "set 2 of batch=2" */
+    bool random;          /* depends on a random operator: only its type and shape were held against it */
+    bool moves;           /* differs between the input sets; one that does not proves nothing */
+};
+
+/* What ot_verify found; pointers live as long as it does. */
+typedef struct ot_verification ot_verification;
+
+struct ot_verify_summary {
+    bool pass;           /* nothing differs */
+    bool proven;         /* and it means something: outputs move, or values of equal name inside do */
+    const char *failure; /* the rewritten model does not load or run, or has other inputs or outputs; NULL */
+    size_t noutputs, sets, sizes;
+    const char *const *refused; /* sizes that the original did not take; nrefused of them */
+    size_t nrefused;
+    bool looked_inside; /* some outputs do not move: values inside were compared */
+    size_t inside, inside_failed;
+    const char *inside_worst; /* the value inside that is furthest out; NULL */
+    struct ot_diff inside_diff;
+};
+
+/* Runs both models on the same inputs and compares all outputs. Takes over both, also when it fails: the one
+ * to be kept must be a model of its own. A difference is a result, not an error; errors are that the original
+ * does not run, or that one of them cannot run here. o may be NULL. */
+OT_API int ot_verify(ot_ctx *c, ot_model *before, ot_model *after, const struct ot_verify_opts *o,
+                     ot_verification **out);
+OT_API void ot_verification_free(ot_verification *v);
+OT_API void ot_verification_summary(const ot_verification *v, struct ot_verify_summary *out);
+OT_API void ot_verification_output(const ot_verification *v, size_t i, struct ot_verify_output *out);
 
 /* ---- about the library ---- */
 

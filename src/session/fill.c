@@ -21,6 +21,7 @@ struct finding {
     bool compared; /* it is compared with a constant */
     double constant;
     bool shape; /* it says a shape or a count */
+    bool item;  /* it is a position in a sequence */
 };
 
 struct search {
@@ -115,6 +116,9 @@ static void look_at(struct search *s, const struct use *u)
     } else if (u->index > 0 &&
                (is_op(n, "Reshape") || is_op(n, "Expand") || is_op(n, "Tile") || is_op(n, "Slice"))) {
         s->f.shape = true;
+    } else if ((u->index == 1 && (is_op(n, "SequenceAt") || is_op(n, "SequenceErase"))) ||
+               (u->index == 2 && is_op(n, "SequenceInsert"))) {
+        s->f.item = true;
     } else if (is_op(n, "ConstantOfShape") || is_op(n, "Range")) {
         s->f.shape = true;
     } else if (passes_on(n) && (u->index == 0 || is_op(n, "Concat"))) {
@@ -151,6 +155,8 @@ static int fill_int(struct cx *cx, struct arena *a, const struct value *v, const
         return set_fill(cx, out, FILL_ARANGE, 0, (double)f->rows,
                         arena_printf(a, "0, 1, 2, ...: positions, below the %lld rows of their table",
                                      (long long)f->rows));
+    if (f->item)
+        return set_fill(cx, out, FILL_CONST, 0, 0, "zero: a position in a sequence");
     if (f->rows)
         return set_fill(
             cx, out, FILL_UNIFORM, 0, (double)f->rows,
