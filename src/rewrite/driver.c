@@ -90,6 +90,7 @@ static int run_pass(struct pass_ctx *pc, const struct pass *p, struct pass_stats
 
 int passes_run(struct pass_ctx *pc, const struct pass_select *sel, struct pass_stats *stats)
 {
+    pc->session = sel->machine;
     err_clear(pc->cx); /* passes ask questions that may fail, and look here whether one did */
     int rc = exec_infer(pc->cx, pc->ex);
     for (int round = 0; round < MAX_ROUNDS && !rc; round++) {

@@ -30,7 +30,12 @@ static bool must_stay(const struct pass_ctx *pc, const struct node *n)
     return output && (node_is(n, "Identity") || !graph_opset(n->graph, ""));
 }
 
-enum { GROWTH_FLOOR = 1 << 20 }; /* bytes that a result may have whatever its inputs */
+/* Bytes that a result may have whatever its inputs: little in a file; in a session, where it would be made
+ * anew at every run, as much as weights usually are (unless memory is limited). */
+static size_t growth_floor(const struct pass_ctx *pc)
+{
+    return pc->session && !pc->cx->lim.max_memory ? (size_t)1 << 29 : (size_t)1 << 20;
+}
 
 static bool foldable(const struct pass_ctx *pc, const struct node *n)
 {
@@ -44,12 +49,12 @@ static bool foldable(const struct pass_ctx *pc, const struct node *n)
 
 /* Reading weights only to leave them transposed or cast is worth it (done once, not at every run); reading
  * gigabytes of them to keep a second copy is not: the file's bytes go when nothing else reads them. */
-static bool too_big(const struct tensor *outs, int nout, size_t in_bytes)
+static bool too_big(const struct pass_ctx *pc, const struct tensor *outs, int nout, size_t in_bytes)
 {
     size_t total = 0;
     for (int o = 0; o < nout; o++)
         total += outs[o].kind == RT_TENSOR ? tensor_bytes(&outs[o]) : SIZE_MAX / 4;
-    return total > GROWTH_FLOOR && total > 2 * in_bytes;
+    return total > growth_floor(pc) && total > 2 * in_bytes;
 }
 
 /* Whether the result would be too big, told from its inferred type before anything is computed. */
@@ -67,7 +72,7 @@ static bool declared_too_big(const struct pass_ctx *pc, const struct node *n, si
             return true;
         total += (size_t)count * dtype_size(t->dt);
     }
-    return total > GROWTH_FLOOR && total > 2 * in_bytes;
+    return total > growth_floor(pc) && total > 2 * in_bytes;
 }
 
 static int replace_with(struct pass_ctx *pc, struct node *n, struct tensor *outs)
@@ -114,7 +119,7 @@ static int fold_node(struct pass_ctx *pc, struct node *n)
         return OK;
     }
     int rc = OK;
-    if (!too_big(outs, n->nout, in_bytes) && pass_take(pc))
+    if (!too_big(pc, outs, n->nout, in_bytes) && pass_take(pc))
         rc = replace_with(pc, n, outs);
     for (int o = 0; o < n->nout; o++)
         tensor_drop(&outs[o]);
