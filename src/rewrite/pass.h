@@ -18,6 +18,7 @@ struct pass_ctx {
     struct model *m;
     struct exec *ex;         /* constants, evaluation, inferred types (ex->types) */
     const char *const *keep; /* value names that must survive (--dump, --to); NULL-terminated or NULL */
+    bool session;            /* the result lives in a session and is not saved (from pass_select.machine) */
     long limit;              /* stop after so many rewrites in all; negative: no limit (for bisection) */
     long count;              /* rewrites so far */
 };
