@@ -41,6 +41,8 @@ LEAST_RTOL = {onnx.TensorProto.BFLOAT16: 1.6e-2, onnx.TensorProto.FLOAT16: 2e-3}
 DISPUTED = {f"test_{op}_{t}_to_FLOAT4E2M1{tail}": "NaN has no float4 value; the case wants -0, we saturate"
             for op, tail in (("cast", ""), ("castlike", ""), ("castlike", "_expanded"))
             for t in ("FLOAT", "FLOAT16")}
+DISPUTED.update({f"test_dft_inverse{tail}": "numpy computed it in float32: zeros are 2e-6, where 1e-7 is allowed"
+                 for tail in ("", "_opset19")})
 
 
 def listed_operators():

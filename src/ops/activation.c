@@ -2,6 +2,7 @@
  * them. What each computes stands in kern/vec.h; here is which attributes feed its letters a and b. */
 #include "ops/wide.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -259,6 +260,74 @@ const struct op op_PRelu = {
     .parse = prelu_parse,
     .infer = prelu_infer,
     .ref = prelu_ref,
+};
+
+/* ---- SwiGLU: A sigmoid(alpha A) B ---- */
+
+struct swiglu {
+    float alpha;
+};
+
+static int swiglu_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    (void)arena, (void)version;
+    struct swiglu *p = params;
+    p->alpha = 1;
+    int r = attr_float(cx, n, "alpha", &p->alpha);
+    return r < 0 ? r : 0;
+}
+
+static int swiglu_infer(struct infer_ctx *ic, const void *params)
+{
+    (void)params;
+    int rank = ic_rank(ic, 0), r = ic_out_same(ic, 0, ic_rank(ic, 0) >= 0 ? 0 : 1);
+    if (!r && rank >= 0)
+        r = ic_need_rank(ic, 1, rank, rank);
+    for (int i = 0; !r && rank >= 0 && ic_rank(ic, 1) >= 0 && i < rank; i++)
+        r = ic_unify(ic, ic_dim(ic, 0, i), ic_dim(ic, 1, i), "extent of A and B");
+    return r;
+}
+
+struct swiglu_job {
+    const double *a, *b;
+    double *y, alpha;
+};
+
+static void swiglu_range(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const struct swiglu_job *j = arg;
+    for (int64_t i = begin; i < end; i++)
+        j->y[i] = j->a[i] / (1 + exp(-j->alpha * j->a[i])) * j->b[i];
+}
+
+static int swiglu_ref(struct exec_ctx *ec, const void *params)
+{
+    const struct swiglu *p = params;
+    struct swiglu_job j = {.alpha = p->alpha};
+    if (tensor_count(ec->in[0]) != tensor_count(ec->in[1]))
+        return err_set(ec->cx, E_SHAPE, "A and B differ in shape");
+    int r = wide_f64(ec, 0, &j.a);
+    if (!r)
+        r = wide_f64(ec, 1, &j.b);
+    if (!r)
+        r = wide_out_f64(ec, 0, &j.y);
+    if (r || !j.y)
+        return r;
+    par_for(ec->pool, tensor_count(ec->in[0]), 4096, swiglu_range, &j);
+    wide_done_f64(ec, 0, j.y);
+    return 0;
+}
+
+const struct op op_SwiGLU = {
+    .domain = "",
+    .name = "SwiGLU",
+    .flags = OP_ELEMENTWISE,
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct swiglu),
+    .parse = swiglu_parse,
+    .infer = swiglu_infer,
+    .ref = swiglu_ref,
 };
 
 /* ---- Dropout ---- */

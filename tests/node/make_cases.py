@@ -28,6 +28,16 @@ SKIP = {  # name: why what the package expects is not what we test
 }
 
 
+# Drawn from another generator: type and shape must be right, tests/unit/test_random.c looks at the values.
+RANDOM = ("test_bernoulli", "test_random", "test_multinomial")
+
+# name: absolute tolerance, where what the package expects carries an error of its own
+ATOL = {  # transforms that numpy computed in float32: zeros come out as 2e-6
+    "test_dft_inverse": 1e-5,
+    "test_dft_inverse_opset19": 1e-5,
+}
+
+
 def value_proto(x, name, kind):
     if isinstance(x, TensorProto):
         return x
@@ -68,7 +78,8 @@ def backend_cases():
             continue
         # A chain of operators in 16 bits rounds at every step.
         rtol = max(c.rtol, 2e-2) if low_precision(c.model) else c.rtol
-        yield c.name, rtol, max(c.atol, 1e-2) if rtol > c.rtol else c.atol, files
+        atol = np.inf if c.name.startswith(RANDOM) else ATOL.get(c.name, c.atol)
+        yield c.name, rtol, max(atol, 1e-2) if rtol > c.rtol else atol, files
 
 
 def case(name, opset, op, inputs, outputs, domain="", **attrs):
