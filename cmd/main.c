@@ -104,10 +104,12 @@ int cmd_expand_models(struct app *app, struct opt_list *models)
     int code = EXIT_DONE;
     for (size_t i = 0; i < models->n; i++) {
         struct stat st;
-        if (stat(models->v[i], &st) == 0 && S_ISDIR(st.st_mode))
-            code = cmd_worse(code, add_folder(app, models->v[i], &out));
-        else
+        if (stat(models->v[i], &st) || !S_ISDIR(st.st_mode)) {
             opt_list_add(&out, models->v[i]);
+            continue;
+        }
+        code = cmd_worse(code, add_folder(app, models->v[i], &out));
+        free((void *)(uintptr_t)models->v[i]);
     }
     free(models->v);
     *models = out;

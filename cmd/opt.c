@@ -231,6 +231,7 @@ static int unknown_option(ot_ctx *c, const struct cmd *cmd, const struct rows *r
     word[strcspn(word, "=")] = '\0';
     const char *near = strncmp(bad, "--", 2) == 0 ? ot_nearest(word, names, n) : NULL;
     const char *of = cmd->name ? cmd->name : "onnxtool";
+    free(word);
     if (near)
         return ot_fail(c, EXIT_USAGE, "%s has no option %s; did you mean --%s?", of, bad, near);
     return ot_fail(c, EXIT_USAGE, "%s has no option %s", of, bad);
