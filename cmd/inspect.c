@@ -41,6 +41,11 @@ static const struct opt own_rows[] = {
          "The same for models that compute the same way, however nodes and values are called and ordered. "
          "structure leaves the values of weights out (but not int64 and bool constants to 1 KiB, nor "
          "single numbers); weights reads and counts all of them."},
+    {"check", 0, OPT_FLAG, AT(check), .help = "everything that is wrong with the file",
+     .more =
+         "At least as strict as the ONNX project's checker. Each finding has a code that does not change; "
+         "onnxtool-findings(7) explains them. The exit code is 3 when there is an error among them, 0 when "
+         "there are warnings only."},
     {"check-values", 0, OPT_FLAG, AT(check_values), .help = "look for NaN and infinities in all weights",
      .more = "Reads them."},
     {0},
@@ -194,9 +199,14 @@ static int inspect_file(struct app *app, const char *path, struct table *rows)
     const struct inspect_opts *o = app->opts;
     struct ot_load_opts lo = model_load_opts(&o->model);
     ot_model *m;
-    lo.no_external_check = true;
     js_obj(app->report, NULL);
     js_str(app->report, "path", path);
+    if (o->check) {
+        int code = show_check(app, path, &lo);
+        js_end(app->report);
+        return code;
+    }
+    lo.no_external_check = true;
     int rc = ot_model_load(app->ctx, path, &lo, &m);
     int code = rc ? cmd_fail(app, rc) : show_model(app, m, path, rows);
     if (code)
@@ -213,7 +223,8 @@ static int inspect(struct app *app)
     enum format f = rp_format(app->report);
     int code = cmd_expand_models(app, &app->args);
     bool table = f == FORMAT_CSV || f == FORMAT_MARKDOWN || (f == FORMAT_TEXT && app->args.n > 1);
-    struct table *rows = table && !wants_detail(o) && o->fingerprint < 0 ? summary_table(app->report) : NULL;
+    struct table *rows =
+        table && !wants_detail(o) && !o->check && o->fingerprint < 0 ? summary_table(app->report) : NULL;
     js_arr(app->report, "models");
     for (size_t i = 0; i < app->args.n; i++)
         code = cmd_worse(code, inspect_file(app, app->args.v[i], rows));
@@ -232,6 +243,8 @@ static const char *const examples[] = {
     "copy a model with its external data",
     "onnxtool inspect --tensor 'conv1.*' model.onnx",
     "statistics and values of some weights",
+    "onnxtool inspect --check models/",
+    "does every model in a folder keep to the rules?",
     "onnxtool inspect --format markdown models/",
     "a table of all models in a folder",
     NULL,

@@ -8,7 +8,7 @@ struct inspect_opts {
     struct model_opts model;
     struct shape_opts shape;
     struct report_opts report;
-    bool graph, initializers, layers, infer, files, check_values;
+    bool graph, initializers, layers, infer, files, check, check_values;
     struct opt_list nodes, tensors;
     int64_t values, limit;
     int fingerprint; /* index of the choice; -1: not asked */
@@ -25,5 +25,8 @@ void show_layers(struct app *app, const ot_inspection *in);
 void show_initializers(struct app *app, const ot_inspection *in);
 void show_values(struct app *app, const ot_inspection *in);
 int show_tensors(struct app *app, ot_inspection *in);
+
+/* inspect_check.c: everything that is wrong with the file; exit code. */
+int show_check(struct app *app, const char *path, const struct ot_load_opts *lo);
 
 #endif

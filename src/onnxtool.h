@@ -10,8 +10,8 @@
  *     if (ot_model_load(c, "net.onnx", NULL, &m) != OT_OK)
  *         fprintf(stderr, "%s\n", ot_error(c));
  *
- * Order of this file: context, tensors, models, looking into a model, values in files, inputs, sessions,
- * comparison, verification. */
+ * Order of this file: context, tensors, models, looking into a model, checking one, values in files, inputs,
+ * sessions, comparison, verification. */
 #ifndef ONNXTOOL_H
 #define ONNXTOOL_H
 
@@ -288,6 +288,38 @@ OT_API const char *ot_inspection_nearest_init(const ot_inspection *i, const char
 OT_API int ot_inspection_tensor(ot_ctx *c, ot_inspection *i, size_t k, ot_tensor **out);
 /* 64 hex digits. weights: their values count too, and are read. */
 OT_API int ot_fingerprint(ot_ctx *c, ot_model *m, bool weights, char hex[65]);
+
+/* ---- checking a model ---- */
+
+/* Everything that is wrong with a model file, at least as strictly as the ONNX project's checker. */
+typedef struct ot_findings ot_findings;
+
+struct ot_finding {
+    const char *code, *name; /* "OT204", "defined-twice": both stable */
+    bool error;              /* else a warning */
+    const char *graph; /* "main", "main/If 'cond'.then_branch", "function 'f'"; "" for the model itself */
+    const char *node;  /* "node 'conv1' (Conv)"; "" when it is about no node */
+    const char *text, *fix; /* what is wrong; what to do */
+    int64_t offset;         /* in the model file; -1: not known */
+};
+
+/* A model that breaks rules is no error here, a file that is no model is. o may be NULL. */
+OT_API int ot_check(ot_ctx *c, const char *path, const struct ot_load_opts *o, ot_findings **out);
+OT_API void ot_findings_free(ot_findings *f);
+/* How many are kept, at most 10,000; errors and warnings count all. */
+OT_API size_t ot_findings_count(const ot_findings *f);
+OT_API size_t ot_findings_errors(const ot_findings *f);
+OT_API size_t ot_findings_warnings(const ot_findings *f);
+/* Pointers live as long as f. */
+OT_API void ot_findings_get(const ot_findings *f, size_t i, struct ot_finding *out);
+
+/* Every kind of finding, by code; false past the end. stops: sessions refuse a model that has it. */
+struct ot_finding_kind {
+    const char *code, *name;
+    bool error, stops;
+    const char *meaning, *fix;
+};
+OT_API bool ot_finding_kind(size_t i, struct ot_finding_kind *out);
 
 /* ---- values in files ---- */
 

@@ -186,8 +186,9 @@ static int infer_with(struct cx *cx, struct typed *t, const struct type *const *
     return rc;
 }
 
-int typed_new(struct cx *cx, struct model *m, const struct binding *b, const struct type *const *ins,
-              struct typed **out)
+/* env: what differs from the ordinary. */
+static int new_with(struct cx *cx, struct model *m, const struct binding *b, const struct type *const *ins,
+                    struct infer_env env, struct typed **out)
 {
     struct typed *t = mem_zalloc(sizeof *t);
     if (!t)
@@ -197,7 +198,10 @@ int typed_new(struct cx *cx, struct model *m, const struct binding *b, const str
     if (!rc) {
         t->konst = mem_zalloc(((size_t)m->nvalues + 1) * sizeof *t->konst);
         t->asked = mem_zalloc((size_t)m->nvalues + 1);
-        t->env = (struct infer_env){.konst = get_const, .user = t, .binding = &t->binding};
+        t->env = env;
+        t->env.konst = get_const;
+        t->env.user = t;
+        t->env.binding = &t->binding;
         rc = t->konst && t->asked ? infer_with(cx, t, ins) : err_nomem(cx);
     }
     if (rc) {
@@ -206,6 +210,21 @@ int typed_new(struct cx *cx, struct model *m, const struct binding *b, const str
     }
     *out = t;
     return OK;
+}
+
+int typed_new(struct cx *cx, struct model *m, const struct binding *b, const struct type *const *ins,
+              struct typed **out)
+{
+    return new_with(cx, m, b, ins, (struct infer_env){0}, out);
+}
+
+int typed_check(struct cx *cx, struct model *m,
+                void (*problem)(void *user, const struct node *n, const struct value *v, int code,
+                                const char *msg),
+                void *user, struct typed **out)
+{
+    struct infer_env env = {.keep_going = true, .problem = problem, .problem_user = user};
+    return new_with(cx, m, NULL, NULL, env, out);
 }
 
 void typed_free(struct typed *t)

@@ -35,6 +35,12 @@ struct typed {
  * those of the machine. Operators must be resolved. */
 int typed_new(struct cx *cx, struct model *m, const struct binding *b, const struct type *const *ins,
               struct typed **out);
+/* The same as the model stands, going on behind nodes that contradict their inputs; each of them, and each
+ * declaration that is wrong, goes to problem (see infer_env). */
+int typed_check(struct cx *cx, struct model *m,
+                void (*problem)(void *user, const struct node *n, const struct value *v, int code,
+                                const char *msg),
+                void *user, struct typed **out);
 void typed_free(struct typed *t);
 
 /* NULL: nothing known. */

@@ -138,7 +138,11 @@ static int clash(struct driver *d, const struct value *v, const struct type *inf
     if (d->env->strict)
         return err_set(d->cx, dt ? E_TYPE : E_SHAPE, "value '%s' is declared as %s, but is %s", v->name, want,
                        got);
-    if (d->clashes++ == 0)
+    if (d->env->problem) {
+        char msg[400];
+        snprintf(msg, sizeof(msg), "'%.100s' is declared as %s, but is %s", v->name, want, got);
+        d->env->problem(d->env->problem_user, NULL, v, dt ? E_TYPE : E_SHAPE, msg);
+    } else if (d->clashes++ == 0)
         snprintf(d->first_clash, sizeof(d->first_clash), "'%.60s' is declared as %s, but is %s", v->name,
                  want, got);
     return 0;
@@ -547,9 +551,13 @@ static int forgive(struct driver *d, struct infer_ctx *ic, const struct node *n,
     char line[ERR_MSG];
     if (!d->env->keep_going || memory_or_time(rc))
         return node_frame(d, n);
-    node_frame(d, n);
+    if (!d->env->problem)
+        node_frame(d, n);
     err_format(&d->cx->err, line, sizeof(line));
-    log_msg(d->cx, LOG_WARN, "%s", line);
+    if (d->env->problem)
+        d->env->problem(d->env->problem_user, n, NULL, rc, line);
+    else
+        log_msg(d->cx, LOG_WARN, "%s", line);
     err_clear(d->cx);
     for (int o = 0; o < ic->nout; o++) {
         ic->out[o] = NULL;

@@ -13,8 +13,12 @@ struct infer_env {
     const struct tensor *(*konst)(void *user, const struct value *v);
     void *user;
     const struct binding *binding; /* symbols set by the caller (--dim); NULL */
-    bool strict;          /* contradictions of declared and inferred types are errors, else warnings */
-    bool keep_going;      /* a node whose inference fails is a warning, its outputs are as declared */
+    bool strict;     /* contradictions of declared and inferred types are errors, else warnings */
+    bool keep_going; /* a node whose inference fails is a warning, its outputs are as declared */
+    /* When set: what keep_going forgives, and declarations that are wrong (v), are told here and not logged.
+     */
+    void (*problem)(void *user, const struct node *n, const struct value *v, int code, const char *msg);
+    void *problem_user;
     bool ignore_declared; /* value_info and output declarations are not believed (the executor: they may lie)
                            */
 };

@@ -84,34 +84,36 @@ static int set_place(struct cx *cx, struct model *m, const char *dir, const stru
     return !m->path || (dir && !m->dir) ? err_nomem(cx) : 0;
 }
 
-static int fill_model(struct cx *cx, struct model *m, const char *dir, const struct load_opts *o)
+int model_import(struct cx *cx, struct model *m, const struct load_opts *o)
 {
+    Onnx__ModelProto *p = (Onnx__ModelProto *)(uintptr_t)m->origin;
+    struct arena_mark mark = arena_mark(&cx->scratch);
     struct import_notes notes = {0};
-    Onnx__ModelProto *p = NULL;
-    int r = set_place(cx, m, dir, o);
+    int r;
 
-    if (!r)
-        r = decode_model(cx, m, &p);
-    if (r < 0)
-        return r;
+    m->arena.limit = budget(m->file->size);
     r = import_model(cx, m, p, &notes);
     if (r == E_NOMEM && m->arena.used > m->arena.limit / 4)
         err_set(cx, E_PARSE, "the model needs more than %zu bytes of memory for a file of %llu bytes",
                 m->arena.limit, (unsigned long long)m->file->size);
     if (r < 0)
-        return err_frame(cx, "%s+0x%llx", m->file->path, (unsigned long long)notes.at);
-    if (o->no_external_check || !notes.nexternal)
-        return 0;
-    r = external_check(cx, m, notes.external, notes.nexternal);
-    return r < 0 ? err_frame(cx, "%s", m->file->path) : 0;
+        err_frame(cx, "%s+0x%llx", m->file->path, (unsigned long long)notes.at);
+    else if (!(o && o->no_external_check) && notes.nexternal) {
+        r = external_check(cx, m, notes.external, notes.nexternal);
+        if (r < 0)
+            err_frame(cx, "%s", m->file->path);
+    }
+    m->arena.limit = 0;
+    arena_release(&cx->scratch, mark);
+    return r;
 }
 
-int model_load_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
-                    struct model **out)
+int model_decode_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
+                      struct model **out)
 {
     static const struct load_opts defaults;
-    struct arena_mark mark = arena_mark(&cx->scratch);
     struct model *m = model_new();
+    Onnx__ModelProto *p = NULL;
     int r;
 
     *out = NULL;
@@ -119,17 +121,36 @@ int model_load_file(struct cx *cx, struct file *f, const char *dir, const struct
         return err_nomem(cx);
     m->file = file_ref(f);
     m->arena.limit = budget(f->size);
-    r = fill_model(cx, m, dir, o ? o : &defaults);
+    r = set_place(cx, m, dir, o ? o : &defaults);
+    if (!r)
+        r = decode_model(cx, m, &p);
+    m->origin = p;
     m->arena.limit = 0;
-    arena_release(&cx->scratch, mark);
     if (r < 0)
         model_free(m);
     else
         *out = m;
+    return r < 0 ? r : 0;
+}
+
+int model_load_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
+                    struct model **out)
+{
+    int r = model_decode_file(cx, f, dir, o, out);
+
+    if (!r)
+        r = model_import(cx, *out, o);
+    if (r < 0 && *out) {
+        model_free(*out);
+        *out = NULL;
+    }
     return r;
 }
 
-int model_load(struct cx *cx, const char *path, const struct load_opts *o, struct model **out)
+/* What model_load and model_decode have in common: the file, and the folder of its data. */
+static int open_and(struct cx *cx, const char *path, const struct load_opts *o, struct model **out,
+                    int (*then)(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
+                                struct model **out))
 {
     bool std_in = !strcmp(path, "-");
     struct arena_mark mark = arena_mark(&cx->scratch);
@@ -143,8 +164,18 @@ int model_load(struct cx *cx, const char *path, const struct load_opts *o, struc
     r = std_in ? file_slurp_fd(cx, STDIN_FILENO, "standard input", &f) : file_open(cx, path, &f);
     if (r < 0)
         return r;
-    r = model_load_file(cx, f, dir, o, out);
+    r = then(cx, f, dir, o, out);
     file_unref(f);
     arena_release(&cx->scratch, mark);
     return r;
+}
+
+int model_load(struct cx *cx, const char *path, const struct load_opts *o, struct model **out)
+{
+    return open_and(cx, path, o, out, model_load_file);
+}
+
+int model_decode(struct cx *cx, const char *path, const struct load_opts *o, struct model **out)
+{
+    return open_and(cx, path, o, out, model_decode_file);
 }

@@ -22,4 +22,12 @@ int model_load(struct cx *cx, const char *path, const struct load_opts *o, struc
 int model_load_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
                     struct model **out);
 
+/* Loading in two steps, for who looks at a model that may be wrong (io/outline.h). The first reads the file:
+ * the model is empty but for origin, file and folder. The second fills it; on an error only model_free() may
+ * follow. */
+int model_decode(struct cx *cx, const char *path, const struct load_opts *o, struct model **out);
+int model_decode_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
+                      struct model **out);
+int model_import(struct cx *cx, struct model *m, const struct load_opts *o);
+
 #endif

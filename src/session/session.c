@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "base/str.h"
+#include "check/check.h"
 #include "ir/edit.h"
 
 /* Graph inputs that the caller will feed although they have a default: no constants any more. */
@@ -177,6 +178,8 @@ static int prepare(struct cx *cx, struct session *s, const struct session_opts *
     struct pass_ctx pc = {.cx = cx, .m = s->m, .ex = &s->ex, .keep = o->keep, .limit = -1};
     struct pass_select sel = {.level = o->level, .machine = o->level > OPT_NONE, .skip = o->skip_pass};
     int rc = s->stats ? check_pass_names(cx, o->skip_pass) : err_nomem(cx);
+    if (!rc)
+        rc = check_before_run(cx, s->m);
     if (!rc)
         rc = drop_defaults(cx, s->m, o->feed_defaults);
     if (!rc)
