@@ -224,6 +224,7 @@ install: all
 		'Requires.private: $(packages)' 'Libs: -L$${libdir} -lonnxtool' \
 		'Libs.private: -ldl -lm -lpthread' 'Cflags: -I$${includedir}' > $(dest_pc)/onnxtool.pc
 	$(Q)for f in $(wildcard man/*.1); do $(INSTALL) -D -m644 $$f $(share)/man/man1/$${f##*/} || exit 1; done
+	$(Q)for f in $(wildcard man/*.7); do $(INSTALL) -D -m644 $$f $(share)/man/man7/$${f##*/} || exit 1; done
 	$(Q)! test -f man/onnxtool.bash || \
 		$(INSTALL) -D -m644 man/onnxtool.bash $(share)/bash-completion/completions/onnxtool
 	$(Q)! test -f man/_onnxtool || $(INSTALL) -D -m644 man/_onnxtool $(share)/zsh/site-functions/_onnxtool

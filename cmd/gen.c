@@ -353,6 +353,41 @@ static FILE *open_file(struct app *app, const char *dir, const char *name, char 
     return f;
 }
 
+/* The reference of the checker's codes. */
+static void findings_page(FILE *f)
+{
+    struct ot_finding_kind k;
+    fputs(".\\\" Made by onnxtool \\-\\-generate man from the checker's table; edit that, not this file.\n",
+          f);
+    fprintf(f, ".TH onnxtool\\-findings 7 \"\" \"onnxtool %s\"\n.SH NAME\n", ot_version());
+    fputs("onnxtool\\-findings \\- what onnxtool inspect \\-\\-check finds\n.SH DESCRIPTION\n", f);
+    roff(f,
+         "Codes and names are stable: a code is never used for anything else. An error breaks a rule of the "
+         "ONNX format or of an operator, a warning is legal but hardly meant. Where it says so, a session "
+         "(onnxtool run) refuses the model as well; other defects do not change what it computes.");
+    fputs("\n.SH CODES\n", f);
+    for (size_t i = 0; ot_finding_kind(i, &k); i++) {
+        fprintf(f, ".TP\n\\fB%s\\fR ", k.code);
+        roff(f, k.name);
+        fprintf(f, " (%s%s)\n", k.error ? "error" : "warning", k.stops ? ", not run" : "");
+        roff(f, k.meaning);
+        fputs(" To do: ", f);
+        roff(f, k.fix);
+        fputs(".\n", f);
+    }
+    fputs(".SH SEE ALSO\n\\fBonnxtool\\-inspect\\fR(1)\n", f);
+}
+
+static int write_findings(struct app *app, const char *dir)
+{
+    char path[PATH_SIZE];
+    FILE *f = open_file(app, dir, "onnxtool-findings.7", path);
+    if (!f)
+        return EXIT_MACHINE;
+    findings_page(f);
+    return close_file(app, f, path);
+}
+
 static int write_page(struct app *app, const struct cmd *cmd, const char *dir)
 {
     char path[PATH_SIZE], name[100];
@@ -369,7 +404,7 @@ static int write_pages(struct app *app, const char *dir)
     int code = write_page(app, &cmd_top, dir);
     for (const struct cmd *const *p = cmds; *p && !code; p++)
         code = write_page(app, *p, dir);
-    return code;
+    return code ? code : write_findings(app, dir);
 }
 
 int gen_write(struct app *app, const char *what, const char *dir)

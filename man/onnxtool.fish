@@ -21,6 +21,7 @@ complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l limit -x -d 'at
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l infer-shapes -d 'every value with its inferred type'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l files -d 'the files that a deployment must copy, a path a line'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l fingerprint -x -a 'structure weights' -d 'a hash of the computation, without names and metadata'
+complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l check -d 'everything that is wrong with the file'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l check-values -d 'look for NaN and infinities in all weights'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l dim -x -d 'size of a symbolic dimension'
 complete -c onnxtool -n '__fish_seen_subcommand_from inspect' -l shape -x -d 'shape of an input; * keeps a dim'

@@ -67,7 +67,7 @@ void ck_put(struct checker *c, enum finding_code code, uint64_t at, const char *
     f->v[f->n++] = (struct finding){code, graph, node, text, at};
 }
 
-static const char *node_label(struct checker *c, const struct ol_node *n)
+static const char *ck_node_label(struct checker *c, const struct ol_node *n)
 {
     if (*n->name)
         return ck_print(c, "node '%s' (%s)", n->name, n->op);
@@ -83,7 +83,7 @@ void ck_add(struct checker *c, enum finding_code code, uint64_t at, const char *
     vsnprintf(raw, sizeof raw, fmt, ap);
     va_end(ap);
     str_escape(safe, sizeof safe, raw, strlen(raw));
-    const char *node = c->node ? node_label(c, c->node) : "";
+    const char *node = c->node ? ck_node_label(c, c->node) : "";
     ck_put(c, code, at, c->scope ? c->scope->path : "", node, ck_print(c, "%s", safe));
 }
 
