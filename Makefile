@@ -50,7 +50,7 @@ lib_obj  := $(lib_src:%.c=$(BUILD)/%.o) $(proto_c:.c=.o)
 cmd_obj  := $(cmd_src:%.c=$(BUILD)/%.o)
 kern_obj := $(kern_src:%.c=$(BUILD)/%.o)
 fuzz_obj := $(fuzz_src:%.c=$(BUILD)/%.o)
-mutate   := $(if $(fuzz_src),$(BUILD)/tests/fuzz/mutate)
+fuzz_run := $(if $(fuzz_src),$(BUILD)/tests/fuzz/mutate $(BUILD)/tests/fuzz/pipeline)
 unit_bin := $(unit_src:%.c=$(BUILD)/%)
 kern_bin := $(if $(kern_src),$(BUILD)/tests/checkkern/checkkern)
 tool     := $(if $(cmd_src),$(BUILD)/onnxtool)
@@ -143,9 +143,11 @@ $(kern_bin): $(kern_obj) $(lib_a)
 	$(say) LD $@
 	$(Q)$(CC) -Wl,--as-needed $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
 
-$(mutate): $(BUILD)/tests/fuzz/mutate.o $(BUILD)/tests/fuzz/targets.o $(lib_a)
+$(BUILD)/tests/fuzz/mutate: $(BUILD)/tests/fuzz/targets.o
+$(BUILD)/tests/fuzz/pipeline: $(BUILD)/tests/fuzz/proto_tree.o
+$(fuzz_run): $(BUILD)/%: $(BUILD)/%.o $(lib_a)
 	$(say) LD $@
-	$(Q)$(CC) -Wl,--as-needed $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
+	$(Q)$(CC) -Wl,--as-needed $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(lib_a) $(libs)
 
 # One program a target, with libFuzzer: build-fuzz/tests/fuzz/fuzz_model CORPUS
 fuzz_bin := $(patsubst %.c,$(BUILD)/%,$(filter tests/fuzz/fuzz_%,$(fuzz_src)))
@@ -159,10 +161,10 @@ fuzz:
 
 # --- tests
 
-tests: all $(unit_bin) $(kern_bin) $(mutate)
+tests: all $(unit_bin) $(kern_bin) $(fuzz_run)
 
 check: tests
-	$(Q)BUILD='$(BUILD)' scripts/run_tests.sh $(unit_bin) $(kern_bin) $(mutate) \
+	$(Q)BUILD='$(BUILD)' scripts/run_tests.sh $(unit_bin) $(kern_bin) $(fuzz_run) \
 		$(wildcard tests/cli/*.sh tests/models/*.sh)
 
 # gcc, not $(CC): its runtime is the one that comes with the packages that the tests install anyway.

@@ -108,10 +108,17 @@ int ot_session_new(ot_ctx *c, ot_model *m, const struct ot_session_opts *o, ot_s
     return api_end(c, OK);
 }
 
+static void drop_inputs(struct ot_session *s)
+{
+    for (size_t i = 0; s->ins && i < session_ninputs(s->s); i++)
+        tensor_drop(&s->ins[i]);
+}
+
 void ot_session_free(ot_session *s)
 {
     if (!s)
         return;
+    drop_inputs(s);
     session_free(s->s);
     ot_model_free(s->desc);
     free(s->outs);
@@ -126,14 +133,16 @@ const ot_model *ot_session_model(const ot_session *s)
     return s->desc;
 }
 
+/* References, kept until the next run: an output may be an input as it is. */
 static int gather_inputs(struct cx *cx, struct ot_session *s, const ot_values *in)
 {
+    drop_inputs(s);
     for (size_t i = 0; i < session_ninputs(s->s); i++) {
         const char *name = session_input(s->s, i)->name;
         const ot_tensor *t = ot_values_find(in, name);
         if (!t)
             return err_set(cx, E_DATA, "no value for input '%s'", name);
-        s->ins[i] = *unwrap(t);
+        tensor_ref(&s->ins[i], unwrap(t));
     }
     return OK;
 }
