@@ -601,7 +601,7 @@ static void test_models(uint64_t count, uint64_t seed, bool keep_going)
 
 int main(int argc, char **argv)
 {
-    uint64_t count = 3000, seed = 1;
+    uint64_t count = 10000, seed = 1;
     bool keep_going = false;
 
     for (int i = 1; i < argc; i++) {
