@@ -6,7 +6,7 @@
 
 #include "run.h"
 
-enum { FIRST_VALUES = 6 };
+enum { FIRST_VALUES = 6, FIRST_ITEMS = 4 };
 
 /* ---- outputs ---- */
 
@@ -16,7 +16,7 @@ static const char *value_text(struct report *r, const ot_tensor *t, int64_t i)
     const char *s = ot_tensor_string(t, i, &n);
     const char *type = ot_tensor_dtype_name(t);
     if (s)
-        return rp_str(r, "\"%.*s\"", (int)(n < 40 ? n : 40), s);
+        return rp_str(r, "\"%s\"", rp_name(r, rp_str(r, "%.*s", (int)(n < 40 ? n : 40), s)));
     if (strstr(type, "int") || strcmp(type, "bool") == 0)
         return rp_str(r, "%lld", (long long)ot_tensor_i64(t, i));
     return rp_num(r, ot_tensor_f64(t, i), 6);
@@ -36,15 +36,51 @@ static void show_stats(struct report *r, const ot_tensor *t)
                                  (long long)s.pos_inf, (long long)s.neg_inf, (long long)s.count)));
 }
 
-static void show_first(struct report *r, const ot_tensor *t)
+static const char *first_values(struct report *r, const ot_tensor *t)
 {
     int64_t n = ot_tensor_count(t);
     const char *line = "";
-    if (!n)
-        return;
     for (int64_t i = 0; i < n && i < FIRST_VALUES; i++)
         line = rp_str(r, "%s%s%s", line, i ? "  " : "", value_text(r, t, i));
-    rp_row(r, "", "%s%s", line, n > FIRST_VALUES ? "  ..." : "");
+    return n > FIRST_VALUES ? rp_str(r, "%s  ...", line) : line;
+}
+
+static void show_first(struct report *r, const ot_tensor *t)
+{
+    if (ot_tensor_count(t))
+        rp_row(r, "", "%s", first_values(r, t));
+}
+
+/* "no: 0.25  yes: 0.75" of a map, the type and first values of a tensor, the type of anything else. */
+static const char *item_text(struct report *r, const ot_tensor *t)
+{
+    char type[200];
+    const ot_tensor *keys = ot_tensor_keys(t);
+    const char *line = "";
+    ot_tensor_text(t, type, sizeof type);
+    if (ot_tensor_kind(t) == OT_TENSOR)
+        return rp_str(r, "%s  %s", type, first_values(r, t));
+    if (!keys)
+        return rp_str(r, "%s", type);
+    for (size_t i = 0; i < ot_tensor_items(t) && i < FIRST_VALUES; i++)
+        line = rp_str(r, "%s%s%s: %s", line, i ? "  " : "", value_text(r, keys, (int64_t)i),
+                      first_values(r, ot_tensor_item(t, i)));
+    return ot_tensor_items(t) > FIRST_VALUES ? rp_str(r, "%s  ...", line) : line;
+}
+
+/* Of a sequence or optional the items, of a map the pairs. */
+static void show_items(struct report *r, const ot_tensor *t)
+{
+    size_t n = ot_tensor_items(t);
+    if (ot_tensor_keys(t)) {
+        rp_row(r, "", "%s", item_text(r, t));
+        return;
+    }
+    rp_row(r, "", "%zu item%s", n, n == 1 ? "" : "s");
+    for (size_t i = 0; i < n && i < FIRST_ITEMS; i++)
+        rp_row(r, "", "%s", item_text(r, ot_tensor_item(t, i)));
+    if (n > FIRST_ITEMS)
+        rp_row(r, "", "...");
 }
 
 static void json_stats(struct report *r, const ot_tensor *t)
@@ -76,13 +112,32 @@ static void json_value(struct report *r, const char *key, const ot_tensor *t, in
         js_num(r, key, ot_tensor_f64(t, i));
 }
 
-static void json_output(struct report *r, const char *name, const ot_tensor *t)
+static void json_tensor(struct report *r, const ot_tensor *t);
+
+/* Items nest as deep as types do, which the loader limits. */
+static void json_type(struct report *r, const ot_tensor *t)
 {
     char type[200];
-    js_str(r, "name", name);
+    const ot_tensor *keys = ot_tensor_keys(t);
     js_str(r, "type", ot_tensor_text(t, type, sizeof type));
-    if (ot_tensor_kind(t) != OT_TENSOR)
+    if (ot_tensor_kind(t) == OT_TENSOR) {
+        json_tensor(r, t);
         return;
+    }
+    js_uint(r, "items_count", ot_tensor_items(t));
+    js_arr(r, "items");
+    for (size_t i = 0; i < ot_tensor_items(t) && i < FIRST_VALUES; i++) {
+        js_obj(r, NULL);
+        if (keys)
+            json_value(r, "key", keys, (int64_t)i);
+        json_type(r, ot_tensor_item(t, i));
+        js_end(r);
+    }
+    js_end(r);
+}
+
+static void json_tensor(struct report *r, const ot_tensor *t)
+{
     js_arr(r, "dims");
     for (int i = 0; i < ot_tensor_rank(t); i++)
         js_int(r, NULL, ot_tensor_dims(t)[i]);
@@ -151,10 +206,15 @@ void show_outputs(struct job *j)
         const ot_tensor *t = ot_session_output(j->s, i);
         const char *name = ot_session_output_name(j->s, i);
         rp_row(r, rp_name(r, name), "%s", ot_tensor_text(t, type, sizeof type));
-        show_stats(r, t);
-        show_first(r, t);
+        if (ot_tensor_kind(t) == OT_TENSOR) {
+            show_stats(r, t);
+            show_first(r, t);
+        } else {
+            show_items(r, t);
+        }
         js_obj(r, NULL);
-        json_output(r, name, t);
+        js_str(r, "name", name);
+        json_type(r, t);
         if (j->o->top)
             show_top(j, t);
         js_end(r);

@@ -178,6 +178,11 @@ const ot_tensor *ot_tensor_item(const ot_tensor *t, size_t i)
     return i < ot_tensor_items(t) ? wrap(&unwrap(t)->seq->items[i]) : NULL;
 }
 
+const ot_tensor *ot_tensor_keys(const ot_tensor *t)
+{
+    return unwrap(t)->kind == RT_MAP && unwrap(t)->seq ? wrap(&unwrap(t)->seq->keys) : NULL;
+}
+
 int ot_tensor_new(ot_ctx *c, int dtype, int rank, const int64_t *dims, const void *data, ot_tensor **out)
 {
     struct tensor *t = mem_zalloc(sizeof *t);

@@ -83,6 +83,8 @@ OT_API const char *ot_tensor_string(const ot_tensor *t, int64_t i, size_t *len);
 /* Items of a sequence, optional (0 or 1) or map. */
 OT_API size_t ot_tensor_items(const ot_tensor *t);
 OT_API const ot_tensor *ot_tensor_item(const ot_tensor *t, size_t i);
+/* Keys of a map, in the order of its items: integers or strings. NULL for other kinds. */
+OT_API const ot_tensor *ot_tensor_keys(const ot_tensor *t);
 /* Zeroed tensor with memory of its own; data may be NULL, else bytes are copied from it. */
 OT_API int ot_tensor_new(ot_ctx *c, int dtype, int rank, const int64_t *dims, const void *data,
                          ot_tensor **out);

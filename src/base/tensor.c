@@ -162,6 +162,13 @@ const char *tensor_type_text(const struct tensor *t, char *buf, size_t size)
     static const char *const kinds[] = {[RT_SEQ] = "seq", [RT_OPT] = "optional", [RT_MAP] = "map"};
     size_t n = 0;
 
+    const struct tensor *first = t->kind != RT_TENSOR && t->seq && t->seq->n ? t->seq->items : NULL;
+    if (t->kind != RT_MAP && first &&
+        first->kind != RT_TENSOR) { /* nested, which the element type does not say */
+        char inner[100];
+        put(buf, size, &n, "%s(%s)", kinds[t->kind], tensor_type_text(first, inner, sizeof inner));
+        return buf;
+    }
     if (t->kind == RT_MAP && t->seq && t->seq->keys.dt) {
         put(buf, size, &n, "map(%s,%s)", dtype_name(t->seq->keys.dt), dtype_name(t->dt));
         return buf;

@@ -127,6 +127,14 @@ gives "an unknown option" exit=2 'err=nonsense'
 
 # ---- reports ----
 
+tool run $models/zipmap.onnx --input $models/zipmap.in.npz
+gives "sequences and maps are shown" exit=0 'out=Z +seq\(map\(string,float\)\)' 'out= 2 items' 'out="no": 0.25  "yes": 0.75'
+tool run $models/zipmap.onnx --input $models/zipmap.in.npz --json
+gives "and are in the JSON" exit=0 json
+equal "keys and values in the JSON" \
+    "$(json_at '[(i["key"], i["first_values"]) for i in d["models"][0]["samples"][0]["outputs"][0]["items"][1]["items"]]')" \
+    "[('no', [1]), ('yes', [0])]"
+
 tool run $net --placement --profile -q
 gives "placement and profile" exit=0 silent 'out=conv1 .*cpu'
 tool run $net --trace "$tmp/trace.json" -q
