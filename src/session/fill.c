@@ -102,8 +102,10 @@ static void look_at(struct search *s, const struct use *u)
     const struct node *n = u->node;
     double c;
     s->steps++;
-    if (is_op(n, "Gather") && u->index == 1) {
+    if ((is_op(n, "Gather") || is_op(n, "GatherElements")) && u->index == 1) {
         note_rows(s, gather_rows(s, n));
+    } else if ((is_op(n, "SequenceAt") || is_op(n, "SequenceErase")) && u->index == 1) {
+        note_rows(s, 1); /* how many items it will have is not known; one, if it is to work at all */
     } else if (is_op(n, "OneHot") && u->index == 0 && n->nin > 1 && n->in[1]) {
         if (scalar_const(s, n->in[1], &c))
             note_rows(s, (int64_t)c);

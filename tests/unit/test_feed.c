@@ -403,6 +403,24 @@ static void indices_stay_inside_their_table(void **state)
     model_free(b.m);
 }
 
+static void positions_in_sequences_exist(void **state)
+{
+    (void)state;
+    struct build b = build_new(&cx, 17);
+    build_in(&b, "x", DT_FLOAT, "n");
+    build_in(&b, "at", DT_INT64, "");
+    build_in(&b, "pick", DT_INT64, "1 2");
+    build_const(&b, "table", DT_FLOAT, "3 2", (const float[6]){0});
+    build_node(&b, "SequenceConstruct", "x", "s");
+    build_node(&b, "SequenceAt", "s at", "y");
+    build_node(&b, "GatherElements", "table pick", "z");
+    build_out(&b, "y", DT_FLOAT, NULL);
+    build_out(&b, "z", DT_FLOAT, NULL);
+    within(b.m, "at", 0, 0);
+    within(b.m, "pick", 0, 2);
+    model_free(b.m);
+}
+
 static void fills_do_what_they_say(void **state)
 {
     (void)state;
@@ -468,6 +486,7 @@ int main(void)
         cmocka_unit_test(archives_and_folders_by_name),
         cmocka_unit_test(values_depend_on_seed_name_and_sample_only),
         cmocka_unit_test(indices_stay_inside_their_table),
+        cmocka_unit_test(positions_in_sequences_exist),
         cmocka_unit_test(fills_do_what_they_say),
         cmocka_unit_test(shapes_that_cannot_be_known_are_asked_for),
     };
