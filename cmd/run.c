@@ -31,6 +31,17 @@ static const struct opt rows[] = {
      .help = "exit 1 at the first node that makes a NaN or Inf, and name it"},
     {"placement", 0, OPT_FLAG, AT(placement), .help = "show which provider and kernel ran each node"},
     {"profile", 0, OPT_FLAG, AT(profile), .help = "show where the time went"},
+    {"feedback", 0, OPT_COMMAS, AT(feedback), .arg = "OUT=IN[,...]",
+     .help = "run in steps: output OUT of one is input IN of the next",
+     .more = "For models with a state, or a cache that grows. Stars match as in "
+             "'present.*=past_key_values.*': what each one stands for goes into the input's name. The first "
+             "state is zeros unless --input or --fill gives it. Other inputs come from sample 1 in step 1, "
+             "sample 2 in step 2, and so on (the last one stays); a file with one axis more than its input, "
+             "in front, holds a step in each piece; what is made up follows the sizes of the state. --save, "
+             "--expect and the report count steps where they count samples; outputs that are fed back are "
+             "shown with -v."},
+    {"steps", 0, OPT_INT, AT(steps), .arg = "N",
+     .help = "how many steps --feedback runs (as many as there are samples)", .lo = 1, .hi = 1000000},
     {"trace", 0, OPT_STRING, AT(trace), .arg = "FILE", .help = "write a Chrome trace", .complete = OPT_FILE},
     {0},
 };
@@ -110,6 +121,11 @@ static int open_session(struct job *j, const ot_values *first)
     return EXIT_DONE;
 }
 
+static int next_inputs(struct job *j, const ot_values **in)
+{
+    return j->nlinks ? steps_inputs(j, in) : ot_feed_get(j->app->ctx, j->feed, j->sample, in);
+}
+
 static int read_side_files(struct job *j)
 {
     int code = read_labels(j);
@@ -122,26 +138,33 @@ static int open_job(struct job *j)
 {
     struct ot_load_opts lo = model_load_opts(&j->o->model);
     struct ot_feed_opts fo = input_feed_opts(&j->o->input);
-    const ot_values *first;
+    const ot_values *first = NULL;
     ot_ctx *c = j->app->ctx;
     int rc = ot_model_load(c, j->path, &lo, &j->m);
     if (!rc && (j->o->input.from.n || j->o->input.to.n))
         rc = ot_model_extract(c, j->m, j->o->input.from.v, j->o->input.to.v);
+    int code = rc ? cmd_fail(j->app, rc) : steps_open(j);
+    if (code)
+        return code;
+    const char **fills = steps_feed_opts(j, &fo);
+    rc = ot_feed_new(c, j->m, &fo, &j->feed);
     if (!rc)
-        rc = ot_feed_new(c, j->m, &fo, &j->feed);
-    if (!rc)
-        rc = ot_feed_get(c, j->feed, 0, &first);
+        rc = next_inputs(j, &first);
+    free(fills);
     if (rc)
         return cmd_fail(j->app, rc);
     j->samples = ot_feed_count(j->feed);
     input_notes(j->app, j->m, j->feed, first);
     j->dump_hit = xalloc((j->o->dump.n + 1) * sizeof *j->dump_hit);
-    int code = read_side_files(j);
+    code = steps_check(j, first);
+    if (!code)
+        code = read_side_files(j);
     return code ? code : open_session(j, first);
 }
 
 static void close_job(struct job *j)
 {
+    steps_close(j);
     ot_session_free(j->s);
     ot_feed_free(j->feed);
     ot_model_free(j->m);
@@ -201,7 +224,7 @@ enum { SHOWN_SAMPLES = 1 };
 
 static bool shown(const struct job *j)
 {
-    return j->sample < SHOWN_SAMPLES || j->app->verbose > 0;
+    return j->sample < SHOWN_SAMPLES || j->nlinks || j->app->verbose > 0;
 }
 
 static void begin_sample(struct job *j)
@@ -209,7 +232,7 @@ static void begin_sample(struct job *j)
     js_obj(j->app->report, NULL);
     js_uint(j->app->report, "sample", j->sample);
     if (j->samples > 1 && shown(j))
-        rp_title(j->app->report, "sample %zu of %zu", j->sample + 1, j->samples);
+        rp_title(j->app->report, "%s %zu of %zu", j->nlinks ? "step" : "sample", j->sample + 1, j->samples);
     ot_values_free(j->dumped);
     j->dumped = NULL;
     if (j->o->dump.n)
@@ -232,12 +255,12 @@ static int run_sample(struct job *j)
 {
     const ot_values *in;
     ot_ctx *c = j->app->ctx;
-    int rc = ot_feed_get(c, j->feed, j->sample, &in), code = EXIT_DONE;
+    int rc = next_inputs(j, &in), code = EXIT_DONE;
     if (rc)
         return cmd_fail(j->app, rc);
     begin_sample(j);
     rc = ot_session_run(c, j->s, in);
-    while (rc && j->sample == 0 && ot_feed_retry(j->feed, rc) && !ot_feed_get(c, j->feed, 0, &in)) {
+    while (rc && j->sample == 0 && ot_feed_retry(j->feed, rc) && !next_inputs(j, &in)) {
         rc = ot_session_run(c, j->s, in);
         if (!rc) {
             cmd_note(j->app, "the first sizes did not fit, others do:");
@@ -247,6 +270,8 @@ static int run_sample(struct job *j)
     if (j->o->save_inputs)
         code = save_values(j, in, j->o->save_inputs);
     code = cmd_worse(code, rc ? cmd_fail(j->app, rc) : after_sample(j));
+    if (!rc && j->nlinks)
+        code = cmd_worse(code, steps_keep(j));
     js_end(j->app->report);
     return code;
 }
@@ -302,6 +327,8 @@ static int run(struct app *app)
         return cmd_usage(app, "--dump needs --save PATH to put the values into");
     if (o->labels && !o->top)
         return cmd_usage(app, "--labels needs --top K");
+    if (o->steps && !o->feedback.n)
+        return cmd_usage(app, "--steps needs --feedback OUT=IN");
     if (!isnan(o->compare.min_top1) && !o->truth && !o->compare.expect.n)
         return cmd_usage(app, "--min-top1 needs --truth or --expect to know what is right");
     engine_limits(app, &o->engine);
@@ -325,6 +352,8 @@ static const char *const examples[] = {
     "does it give the stored outputs?",
     "onnxtool run model.onnx --input images.npy --truth labels.npy",
     "accuracy over a data set",
+    "onnxtool run vad.onnx --feedback stateN=state --input input=chunks.npy",
+    "a model with a state, chunk by chunk",
     "onnxtool run model.onnx --check-finite -O none",
     "which node makes the NaN?",
     NULL,

@@ -16,6 +16,8 @@ struct run_opts {
     const char *labels, *truth;
     bool check_finite, placement, profile;
     const char *trace;
+    struct opt_list feedback;
+    int64_t steps;
 };
 
 /* A model that runs, and what is being collected about it. */
@@ -37,7 +39,10 @@ struct job {
     int64_t judged, right1, rightk; /* rows with a known answer; right at first, and among the first K */
     struct expectation *expect;
     size_t nexpect;
-    double last; /* trace: when the step before ended */
+    struct link *links; /* --feedback; the samples are steps then */
+    size_t nlinks;
+    ot_values *state; /* by input: what the step before has left */
+    double last;      /* trace: when the step before ended */
     struct event *events;
     size_t nevents, cap_events;
 };
@@ -61,6 +66,20 @@ void show_placement(struct job *j);
 void show_profile(struct job *j);
 int write_trace(struct job *j);
 int read_labels(struct job *j);
+
+/* run_steps.c: outputs fed back. */
+int steps_open(struct job *j);
+/* Puts in what steps need; returns the list of fills it has made, which must stay while fo is used. */
+const char **steps_feed_opts(const struct job *j, struct ot_feed_opts *fo);
+/* Before the session is made: first are the inputs of the first step. */
+int steps_check(struct job *j, const ot_values *first);
+/* The inputs of step j->sample; a status. */
+int steps_inputs(struct job *j, const ot_values **in);
+/* Keeps what the next step is fed. */
+int steps_keep(struct job *j);
+/* Whether an output goes into the next step. */
+bool steps_state(const struct job *j, const char *output);
+void steps_close(struct job *j);
 
 /* run_check.c: whether it is right. */
 int read_truth(struct job *j);

@@ -197,21 +197,27 @@ static void show_top(struct job *j, const ot_tensor *t)
         rp_row(j->app->report, "", "... %lld more rows", (long long)(n / width - SHOWN_ROWS));
 }
 
+static void show_output(struct report *r, const char *name, const ot_tensor *t)
+{
+    char type[200];
+    rp_row(r, rp_name(r, name), "%s", ot_tensor_text(t, type, sizeof type));
+    if (ot_tensor_kind(t) != OT_TENSOR) {
+        show_items(r, t);
+        return;
+    }
+    show_stats(r, t);
+    show_first(r, t);
+}
+
 void show_outputs(struct job *j)
 {
     struct report *r = j->app->report;
-    char type[200];
     js_arr(r, "outputs");
     for (size_t i = 0; i < ot_session_noutputs(j->s); i++) {
         const ot_tensor *t = ot_session_output(j->s, i);
         const char *name = ot_session_output_name(j->s, i);
-        rp_row(r, rp_name(r, name), "%s", ot_tensor_text(t, type, sizeof type));
-        if (ot_tensor_kind(t) == OT_TENSOR) {
-            show_stats(r, t);
-            show_first(r, t);
-        } else {
-            show_items(r, t);
-        }
+        if (j->app->verbose || !steps_state(j, name))
+            show_output(r, name, t);
         js_obj(r, NULL);
         js_str(r, "name", name);
         json_type(r, t);

@@ -39,6 +39,8 @@ _onnxtool() {
     run:--top) return ;;
     run:--labels) files=-f ;;
     run:--truth) files=-f ;;
+    run:--feedback) return ;;
+    run:--steps) return ;;
     run:--trace) files=-f ;;
     run:--expect) files=-f ;;
     run:--rtol) return ;;
@@ -65,7 +67,7 @@ _onnxtool() {
         case $cmd:$cur in
         :-*) words=' --list --generate --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         inspect:-*) words=' --graph --node -n --tensor -t --values --initializers --layers --limit --infer-shapes --files --fingerprint --check --check-values --dim --shape --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
-        run:-*) words=' --input --fill --seed --dim --shape --save --save-inputs --dump --top --labels --truth --check-finite --placement --profile --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --min-top1 --optimize -O --skip-pass --provider --strict-provider --provider-option --threads --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        run:-*) words=' --input --fill --seed --dim --shape --save --save-inputs --dump --top --labels --truth --check-finite --placement --profile --feedback --steps --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --min-top1 --optimize -O --skip-pass --provider --strict-provider --provider-option --threads --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         :*) words='help inspect run' ;;
         *) files=-f ;;
         esac ;;

@@ -49,6 +49,8 @@ complete -c onnxtool -n '__fish_seen_subcommand_from run' -l truth -r -F -d 'rig
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l check-finite -d 'exit 1 at the first node that makes a NaN or Inf, and name it'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l placement -d 'show which provider and kernel ran each node'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l profile -d 'show where the time went'
+complete -c onnxtool -n '__fish_seen_subcommand_from run' -l feedback -x -d 'run in steps: output OUT of one is input IN of the next'
+complete -c onnxtool -n '__fish_seen_subcommand_from run' -l steps -x -d 'how many steps --feedback runs (as many as there are samples)'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l trace -r -F -d 'write a Chrome trace'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l expect -r -F -d 'compare outputs with these; exit 1 when they differ'
 complete -c onnxtool -n '__fish_seen_subcommand_from run' -l rtol -x -d 'relative tolerance'

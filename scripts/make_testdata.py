@@ -686,6 +686,19 @@ def two_inputs():
                  ins, [info("sum", shape=["n", 3]), info("bigger", TensorProto.BOOL, ["n", 3])])
 
 
+@case("models/cache.onnx")
+def cache():
+    """A cache that grows: `past.K` is an input, `present.K` the same with `x` behind; `mask` is as long as the result."""
+    pairs = [("past.0.key", "present.0.key"), ("past.1.key", "present.1.key")]
+    return model([node("Concat", f"{a} x", b, axis=1) for a, b in pairs] +
+                 [node("Cast", "mask", "m", to=TensorProto.FLOAT), node("Mul", "present.0.key m", "seen"),
+                  node("ReduceSum", "seen axis", "total")],
+                 [info("x", shape=["batch", "s"]), info("mask", TensorProto.INT64, ["batch", "p + s"])] +
+                 [info(a, shape=["batch", "p"]) for a, _ in pairs],
+                 [info("total", shape=["batch", 1])] + [info(b, shape=["batch", "p + s"]) for _, b in pairs],
+                 [tensor("axis", np.int64([1]))])
+
+
 def flattened(shape):
     """A batch axis that is declared free, a Reshape to the given sizes, and a product of 12 columns."""
     return model([node("Reshape", "X shape", "rows", "flat"), node("MatMul", "rows W", "Y", "fc")],

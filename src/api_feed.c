@@ -18,6 +18,7 @@ struct feed_opts feed_in(const struct ot_feed_opts *o)
                               .shapes = o->shapes,
                               .dims = o->dims,
                               .seed = o->seed,
+                              .stepped = o->stepped,
                               .samples = o->samples > 0 ? (size_t)o->samples : 0};
 }
 
@@ -50,6 +51,17 @@ int ot_feed_get(ot_ctx *c, ot_feed *f, size_t sample, const ot_values **out)
 {
     struct named_list *l;
     int rc = feed_get(&c->cx, f->f, sample, &l);
+    if (!rc) {
+        f->view.l = *l;
+        *out = &f->view;
+    }
+    return api_end(c, rc);
+}
+
+int ot_feed_step(ot_ctx *c, ot_feed *f, size_t step, const ot_values *fixed, const ot_values **out)
+{
+    struct named_list *l;
+    int rc = feed_step(&c->cx, f->f, step, &fixed->l, &l);
     if (!rc) {
         f->view.l = *l;
         *out = &f->view;

@@ -354,6 +354,7 @@ struct ot_feed_opts {
     const char *const *dims;   /* --dim: SYM=N */
     uint64_t seed;
     int64_t samples; /* made-up sample sets when no files are given (0: 1) */
+    bool stepped;    /* samples are steps in time: a file with one axis more than its input is cut along it */
 };
 
 /* Sample sets for the inputs of a model: from files, made up where files give none. */
@@ -363,6 +364,10 @@ OT_API void ot_feed_free(ot_feed *f);
 OT_API size_t ot_feed_count(const ot_feed *f);
 /* Values for every input that must be fed (and defaults that files override). Valid until the next call. */
 OT_API int ot_feed_get(ot_ctx *c, ot_feed *f, size_t sample, const ot_values **out);
+/* The same for a step in time: `fixed` holds results of the step before under the names of inputs; the others
+ * come from sample `step`, or the last one, or are made up in the sizes that fit. fixed must stay until the
+ * next call. */
+OT_API int ot_feed_step(ot_ctx *c, ot_feed *f, size_t step, const ot_values *fixed, const ot_values **out);
 /* After ot_session_run failed with status on made-up inputs: whether other sizes for the axes that nothing
  * fixes are worth a try. They are set when so: get the sample again. */
 OT_API bool ot_feed_retry(ot_feed *f, int status);

@@ -40,7 +40,9 @@ struct feed {
     struct named_list now;    /* the sample handed out last */
     int64_t guess;            /* size for axes that nothing says anything about; 0: fill_default_dim's */
     size_t tried;             /* how many guesses were refused */
-    bool guessed;             /* some axis of the sample handed out last took the guess */
+    bool stepped;
+    int64_t *position; /* by graph input: where the positions of the next step begin */
+    bool guessed;      /* some axis of the sample handed out last took the guess */
 };
 
 /* ---- what the user gave ---- */
@@ -343,6 +345,14 @@ static int made_up_dims(struct cx *cx, struct feed *f, struct binding *b, size_t
 
 /* ---- reading ---- */
 
+/* Whether t has an axis of steps in front of those that the model declares. */
+static bool has_time_axis(const struct feed *f, const struct value *v, const struct tensor *t)
+{
+    const struct type *ty = v->declared;
+    return f->stepped && ty && ty->kind == TY_TENSOR && t->kind == RT_TENSOR && ty->rank >= 0 &&
+           t->rank == ty->rank + 1 && t->dims[0] > 0;
+}
+
 static int check_against(struct cx *cx, const struct value *v, const struct tensor *t, bool sliced)
 {
     char want[200], have[200];
@@ -359,9 +369,11 @@ static int check_against(struct cx *cx, const struct value *v, const struct tens
 }
 
 /* How many pieces a fed tensor falls into: its leading dim over the fixed one. */
-static size_t slices_of(const struct value *v, const struct tensor *t)
+static size_t slices_of(const struct feed *f, const struct value *v, const struct tensor *t)
 {
     const struct type *ty = v->declared;
+    if (has_time_axis(f, v, t))
+        return (size_t)t->dims[0];
     if (!ty || ty->kind != TY_TENSOR || t->kind != RT_TENSOR || ty->rank < 1 || ty->rank != t->rank ||
         ty->dims[0].kind != DIM_CONST)
         return 1;
@@ -383,6 +395,21 @@ static int read_source(struct cx *cx, struct feed *f, const struct source *s, st
     return rc ? rc : named_take(cx, l, s->name, &t);
 }
 
+/* Piece k of n along the leading dim, which is left out when it is one of steps: a view of the loaded tensor.
+ */
+static void slice(const struct tensor *t, size_t k, size_t n, bool time_axis, struct tensor *out)
+{
+    tensor_ref(out, t);
+    if (time_axis) {
+        out->rank--;
+        memmove(out->dims, out->dims + 1, (size_t)out->rank * sizeof *out->dims);
+    } else if (n > 1) {
+        out->dims[0] /= (int64_t)n;
+    }
+    if (n > 1)
+        out->data = (char *)t->data + k * tensor_bytes(out);
+}
+
 static int check_group(struct cx *cx, struct feed *f, struct group *g)
 {
     g->slices = 1;
@@ -390,8 +417,11 @@ static int check_group(struct cx *cx, struct feed *f, struct group *g)
         const struct value *v = model_io(f->m, f->loaded.v[i].name, false);
         if (!v)
             return no_such_input(cx, f, g->src[0].path, f->loaded.v[i].name, strlen(f->loaded.v[i].name));
-        size_t k = slices_of(v, &f->loaded.v[i].t);
-        int rc = check_against(cx, v, &f->loaded.v[i].t, k > 1);
+        struct tensor *t = &f->loaded.v[i].t, piece;
+        size_t k = slices_of(f, v, t);
+        slice(t, 0, has_time_axis(f, v, t) ? k : 1, has_time_axis(f, v, t), &piece);
+        int rc = check_against(cx, v, &piece, k > 1 && !has_time_axis(f, v, t));
+        tensor_drop(&piece);
         if (rc)
             return rc;
         if (k > 1 && g->slices > 1 && k != g->slices)
@@ -419,23 +449,16 @@ static int load_group(struct cx *cx, struct feed *f, size_t k)
     return rc;
 }
 
-/* Piece k of n along the leading dim: a view of the loaded tensor. */
-static void slice(const struct tensor *t, size_t k, size_t n, struct tensor *out)
-{
-    tensor_ref(out, t);
-    if (n <= 1)
-        return;
-    out->dims[0] /= (int64_t)n;
-    out->data = (char *)t->data + k * tensor_bytes(out);
-}
-
 static int take_loaded(struct cx *cx, struct feed *f, size_t k)
 {
     for (size_t i = 0; i < f->loaded.n; i++) {
         const struct named *from = &f->loaded.v[i];
         struct tensor t;
-        size_t n = slices_of(model_io(f->m, from->name, false), &from->t);
-        slice(&from->t, n > 1 ? k : 0, n, &t);
+        const struct value *v = model_io(f->m, from->name, false);
+        if (named_find(&f->now, from->name)) /* comes from the step before */
+            continue;
+        size_t n = slices_of(f, v, &from->t);
+        slice(&from->t, n > 1 ? k : 0, n, has_time_axis(f, v, &from->t), &t);
         int rc = named_take(cx, &f->now, from->name, &t);
         if (rc)
             return rc;
@@ -474,6 +497,17 @@ static int copy_binding(struct cx *cx, const struct binding *from, struct bindin
     return OK;
 }
 
+/* Positions of a later step begin where those before ended. */
+static struct fill fill_now(struct feed *f, size_t i, const struct tensor *t)
+{
+    struct fill fill = f->fill[i];
+    if (!f->position || fill.kind != FILL_ARANGE || !t->rank)
+        return fill;
+    fill.first = f->position[i];
+    f->position[i] += t->dims[t->rank - 1];
+    return fill;
+}
+
 static int make_up(struct cx *cx, struct feed *f, struct binding *b, size_t sample, size_t i)
 {
     const struct value *v = f->m->graph->ins[i];
@@ -484,8 +518,9 @@ static int make_up(struct cx *cx, struct feed *f, struct binding *b, size_t samp
     int rc = made_up_dims(cx, f, b, i, &rank, dims);
     if (!rc)
         rc = tensor_new(cx, &t, v->declared->dt, rank, dims);
+    struct fill fill = fill_now(f, i, &t);
     if (!rc)
-        rc = fill_tensor(cx, &f->fill[i], f->seed + sample * 0x9e3779b97f4a7c15ull, v->name, &t);
+        rc = fill_tensor(cx, &fill, f->seed + sample * 0x9e3779b97f4a7c15ull, v->name, &t);
     if (rc) {
         tensor_drop(&t);
         return rc;
@@ -493,32 +528,99 @@ static int make_up(struct cx *cx, struct feed *f, struct binding *b, size_t samp
     return named_take(cx, &f->now, v->name, &t);
 }
 
-static int complete(struct cx *cx, struct feed *f, size_t sample)
+/* Everything that nobody gave, in the sizes that b and the files ask for. */
+static int complete(struct cx *cx, struct feed *f, struct binding *b, size_t sample)
 {
-    struct binding b;
     const struct graph *g = f->m->graph;
-    int rc = copy_binding(cx, &f->dims, &b);
-    if (!rc)
-        rc = bind_from_files(cx, f, &b);
+    int rc = bind_from_files(cx, f, b);
     for (size_t i = 0; i < g->nins && !rc; i++)
         if (!g->ins[i]->init && !g->ins[i]->sparse && !named_find(&f->now, g->ins[i]->name))
-            rc = make_up(cx, f, &b, sample, i);
+            rc = make_up(cx, f, b, sample, i);
     return rc;
+}
+
+static int take_files(struct cx *cx, struct feed *f, size_t sample)
+{
+    for (size_t k = 0; k < f->ngroups; k++)
+        if (sample >= f->groups[k].first && sample - f->groups[k].first < f->groups[k].slices) {
+            int rc = load_group(cx, f, k);
+            return rc ? rc : take_loaded(cx, f, sample - f->groups[k].first);
+        }
+    return OK;
 }
 
 int feed_get(struct cx *cx, struct feed *f, size_t i, struct named_list **out)
 {
     struct arena_mark m = arena_mark(&cx->scratch);
-    int rc = OK;
+    struct binding b;
     named_free(&f->now);
-    for (size_t k = 0; k < f->ngroups && !rc; k++)
-        if (i >= f->groups[k].first && i - f->groups[k].first < f->groups[k].slices) {
-            rc = load_group(cx, f, k);
-            if (!rc)
-                rc = take_loaded(cx, f, i - f->groups[k].first);
-        }
+    int rc = take_files(cx, f, i);
     if (!rc)
-        rc = complete(cx, f, i);
+        rc = copy_binding(cx, &f->dims, &b);
+    if (!rc)
+        rc = complete(cx, f, &b, i);
+    arena_release(&cx->scratch, m);
+    *out = &f->now;
+    return rc;
+}
+
+/* ---- steps ---- */
+
+static int take_fixed(struct cx *cx, struct feed *f, const struct named_list *fixed)
+{
+    for (size_t i = 0; i < fixed->n; i++) {
+        struct tensor t;
+        if (!model_io(f->m, fixed->v[i].name, false))
+            return err_set(cx, E_USAGE, "the model has no input '%s'", fixed->v[i].name);
+        tensor_ref(&t, &fixed->v[i].t);
+        int rc = named_take(cx, &f->now, fixed->v[i].name, &t);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
+/* What --dim says of symbols that are not bound yet. */
+static int add_options(struct cx *cx, const struct feed *f, struct binding *b)
+{
+    struct binding_entry *e = arena_array(&cx->scratch, b->n + f->dims.n + 1, sizeof *e);
+    size_t n = b->n;
+    if (!e)
+        return err_nomem(cx);
+    memcpy(e, b->e, b->n * sizeof *e);
+    for (size_t i = 0; i < f->dims.n; i++) {
+        bool bound = false;
+        for (size_t k = 0; k < b->n; k++)
+            bound |= b->e[k].sym == f->dims.e[i].sym;
+        if (!bound)
+            e[n++] = f->dims.e[i];
+    }
+    *b = (struct binding){.n = n, .cap = n, .e = e};
+    return OK;
+}
+
+int feed_step(struct cx *cx, struct feed *f, size_t step, const struct named_list *fixed,
+              struct named_list **out)
+{
+    struct arena_mark m = arena_mark(&cx->scratch);
+    struct binding b = {0};
+    size_t nins = f->m->graph->nins;
+    if (!f->position)
+        f->position = arena_array(&f->arena, nins + 1, sizeof *f->position);
+    if (!f->position)
+        return err_nomem(cx);
+    if (step == 0)
+        memset(f->position, 0, nins * sizeof *f->position);
+    named_free(&f->now);
+    int rc = take_fixed(cx, f, fixed);
+    if (!rc)
+        rc = bind_from_files(cx, f, &b);
+    if (!rc)
+        rc = add_options(cx, f, &b);
+    if (!rc)
+        rc = take_files(cx, f, step < f->samples ? step : f->samples - 1);
+    if (!rc)
+        rc = complete(cx, f, &b, step);
     arena_release(&cx->scratch, m);
     *out = &f->now;
     return rc;
@@ -608,6 +710,7 @@ int feed_new(struct cx *cx, struct model *m, const struct feed_opts *o, struct f
         return err_nomem(cx);
     f->m = m;
     f->seed = o->seed;
+    f->stepped = o->stepped;
     f->loaded_group = SIZE_MAX;
     struct arena_mark mark = arena_mark(&cx->scratch);
     int rc = default_fills(cx, f);

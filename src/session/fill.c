@@ -143,7 +143,7 @@ static bool name_has(const char *name, const char *word)
 
 static int set_fill(struct cx *cx, struct fill *f, enum fill_kind kind, double lo, double hi, const char *how)
 {
-    *f = (struct fill){kind, lo, hi, how};
+    *f = (struct fill){.kind = kind, .lo = lo, .hi = hi, .how = how};
     return how ? OK : err_nomem(cx);
 }
 
@@ -246,7 +246,7 @@ static double next_value(const struct fill *f, struct rng *r, int64_t i, int64_t
     case FILL_NORMAL:
         return rng_normal(r);
     case FILL_ARANGE: {
-        int64_t k = last > 0 ? i % last : 0, span = (int64_t)(f->hi - f->lo);
+        int64_t k = f->first + (last > 0 ? i % last : 0), span = (int64_t)(f->hi - f->lo);
         return f->lo + (double)(span > 0 ? k % span : k);
     }
     case FILL_UNIFORM:

@@ -16,6 +16,7 @@ enum fill_kind {
 struct fill {
     enum fill_kind kind;
     double lo, hi;
+    int64_t first;   /* FILL_ARANGE: added to every number */
     const char *how; /* "uniform 0..30521: rows of the table it indexes", in the arena given */
 };
 
