@@ -40,6 +40,7 @@ struct cmd {
 
 extern const struct cmd cmd_inspect;
 extern const struct cmd cmd_run;
+extern const struct cmd cmd_bench;
 
 /* All commands, NULL-terminated. */
 extern const struct cmd *const cmds[];

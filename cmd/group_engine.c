@@ -1,4 +1,4 @@
-/* Options about how a model runs. */
+/* Options about how a model runs. What `bench` takes lists of stands in a group of its own. */
 #include "groups.h"
 
 #define AT(field) offsetof(struct engine_opts, field)
@@ -11,16 +11,22 @@ static const struct opt rows[] = {
          "none runs the nodes as they stand in the file. basic folds constants, removes dead nodes, folds "
          "BatchNormalization into Conv and fuses Conv with its activation. all does everything there is.",
      .choices = levels},
-    {"skip-pass", 0, OPT_COMMAS, AT(skip_pass), .arg = "PASS[,...]",
-     .help = "leave out a pass; --list passes has them"},
     {"provider", 0, OPT_COMMAS, AT(providers), .arg = "NAME[,...]",
      .help = "who may run nodes, in order (cpu)",
      .more = "Only listed providers run nodes: a node that none of them takes is an error."},
+    {"threads", 0, OPT_INT, AT(threads), .arg = "N",
+     .help = "threads; 0, the default: the cores this process may use", .hi = 1024},
+    {0},
+};
+
+const struct opt_group group_engine = {"Running", rows};
+
+static const struct opt limit_rows[] = {
+    {"skip-pass", 0, OPT_COMMAS, AT(skip_pass), .arg = "PASS[,...]",
+     .help = "leave out a pass; --list passes has them"},
     {"strict-provider", 0, OPT_FLAG, AT(strict), .help = "fail when the first provider declines a node"},
     {"provider-option", 0, OPT_LIST, AT(provider_options), .arg = "P.KEY=VALUE",
      .help = "an option of provider P"},
-    {"threads", 0, OPT_INT, AT(threads), .arg = "N",
-     .help = "threads; 0, the default: the cores this process may use", .hi = 1024},
     {"cpu-mask", 0, OPT_STRING, AT(cpu_mask), .arg = "c|avx2|avx512|vnni|all",
      .help = "strongest kernels to use (all)"},
     {"max-memory", 0, OPT_SIZE, AT(max_memory), .arg = "SIZE",
@@ -30,7 +36,7 @@ static const struct opt rows[] = {
     {0},
 };
 
-const struct opt_group group_engine = {"Running", rows};
+const struct opt_group group_limits = {"Kernels, passes, limits", limit_rows};
 
 void engine_defaults(struct engine_opts *o)
 {

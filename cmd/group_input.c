@@ -1,4 +1,6 @@
 /* Options about what a model is fed. */
+#include <stdlib.h>
+
 #include "groups.h"
 
 #define AT(field) offsetof(struct input_opts, field)
@@ -47,4 +49,23 @@ void input_notes(struct app *app, const ot_model *m, const ot_feed *f, const ot_
     }
     if (made > SHOWN_NOTES && !app->verbose)
         cmd_note(app, "%zu more inputs are made up (-v lists them)", made - SHOWN_NOTES);
+}
+
+const char **input_fed_defaults(const ot_model *m, const ot_values *in)
+{
+    const char **names = xalloc((ot_model_ninputs(m) + 1) * sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < ot_model_ninputs(m); i++) {
+        const struct ot_value_info *v = ot_model_input(m, i);
+        if (v->has_default && ot_values_find(in, v->name))
+            names[n++] = xdup(v->name);
+    }
+    return names;
+}
+
+void input_free_names(const char **names)
+{
+    for (size_t i = 0; names[i]; i++)
+        free((void *)(uintptr_t)names[i]);
+    free(names);
 }

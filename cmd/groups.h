@@ -16,6 +16,11 @@ struct ot_feed_opts input_feed_opts(const struct input_opts *o);
 /* Says on stderr how inputs were made up, dims of the first sample included. */
 void input_notes(struct app *app, const ot_model *m, const ot_feed *f, const ot_values *first);
 
+/* Inputs that have a default in the model but are fed: the session must not take them for constants. A
+ * NULL-terminated list for input_free_names. */
+const char **input_fed_defaults(const ot_model *m, const ot_values *in);
+void input_free_names(const char **names);
+
 /* How it runs (group_engine.c). */
 struct engine_opts {
     int level; /* enum ot_opt */
@@ -26,7 +31,8 @@ struct engine_opts {
     uint64_t max_memory;
     double timeout;
 };
-extern const struct opt_group group_engine;
+/* Both fill a struct engine_opts: -O, --provider and --threads; the rest. */
+extern const struct opt_group group_engine, group_limits;
 void engine_defaults(struct engine_opts *o);
 struct ot_session_opts engine_session_opts(const struct engine_opts *o);
 /* Puts --max-memory and --timeout into the context. */

@@ -13,6 +13,7 @@
 const struct cmd *const cmds[] = {
     &cmd_inspect,
     &cmd_run,
+    &cmd_bench,
     NULL,
 };
 
@@ -226,16 +227,33 @@ static void list_items(struct report *r, const char *kind)
     table_end(t);
 }
 
-static void list_machine(struct report *r)
+/* The ceilings are measured here and now: half a second. */
+static int list_machine(struct app *app)
 {
+    struct report *r = app->report;
     rp_row(r, "processor", "%s", ot_machine());
     rp_row(r, "kernels", "%s", ot_isa());
     rp_row(r, "cores", "%d that this process may use", ot_cores());
+    struct ot_ceilings one, all;
+    int rc = ot_ceilings(app->ctx, 1, NULL, &one);
+    if (!rc)
+        rc = ot_ceilings(app->ctx, 0, NULL, &all);
+    if (rc)
+        return cmd_fail(app, rc);
+    rp_row(r, "multiply-adds", "%.0f GFLOP/s single precision on one thread, %.0f on %d", one.flops / 1e9,
+           all.flops / 1e9, ot_cores());
+    rp_row(r, "memory", "%.1f GB/s read by one thread, %.1f by %d", one.bytes / 1e9, all.bytes / 1e9,
+           ot_cores());
     js_obj(r, "machine");
     js_str(r, "processor", ot_machine());
     js_str(r, "kernels", ot_isa());
     js_int(r, "cores", ot_cores());
+    js_num(r, "gflops_1_thread", one.flops / 1e9);
+    js_num(r, "gflops_all_threads", all.flops / 1e9);
+    js_num(r, "read_gb_per_s_1_thread", one.bytes / 1e9);
+    js_num(r, "read_gb_per_s_all_threads", all.bytes / 1e9);
     js_end(r);
+    return EXIT_DONE;
 }
 
 static int top_run(struct app *app)
@@ -249,7 +267,7 @@ static int top_run(struct app *app)
     if (o->list == LIST_OPS)
         list_ops(app->report);
     else if (o->list == LIST_MACHINE)
-        list_machine(app->report);
+        return list_machine(app);
     else
         list_items(app->report, list_names[o->list]);
     return EXIT_DONE;

@@ -48,14 +48,9 @@ static const struct opt rows[] = {
 static const struct opt_group group_run = {"Results", rows};
 
 static const struct opt_use uses[] = {
-    {&group_input, AT(input)},
-    {&group_shape, AT(input.sizes)},
-    {&group_run, 0},
-    {&group_compare, AT(compare)},
-    {&group_engine, AT(engine)},
-    {&group_model, AT(model)},
-    {&group_report, AT(report)},
-    {0},
+    {&group_input, AT(input)},     {&group_shape, AT(input.sizes)}, {&group_run, 0},
+    {&group_compare, AT(compare)}, {&group_engine, AT(engine)},     {&group_limits, AT(engine)},
+    {&group_model, AT(model)},     {&group_report, AT(report)},     {0},
 };
 
 static void defaults(void *opts)
@@ -66,19 +61,6 @@ static void defaults(void *opts)
 }
 
 /* ---- setting up ---- */
-
-/* Inputs that have a default in the model but are fed: the session must not take them for constants. */
-static const char **fed_defaults(const ot_model *m, const ot_values *in)
-{
-    const char **names = xalloc((ot_model_ninputs(m) + 1) * sizeof *names);
-    size_t n = 0;
-    for (size_t i = 0; i < ot_model_ninputs(m); i++) {
-        const struct ot_value_info *v = ot_model_input(m, i);
-        if (v->has_default && ot_values_find(in, v->name))
-            names[n++] = xdup(v->name);
-    }
-    return names;
-}
 
 static bool has_wildcard(const char *s)
 {
@@ -96,24 +78,17 @@ static const char **kept_values(const struct opt_list *dump)
     return names;
 }
 
-static void free_names(const char **names, bool own)
-{
-    for (size_t i = 0; own && names[i]; i++)
-        free((void *)(uintptr_t)names[i]);
-    free(names);
-}
-
 static int open_session(struct job *j, const ot_values *first)
 {
     struct ot_session_opts so = engine_session_opts(&j->o->engine);
-    const char **fed = fed_defaults(j->m, first), **keep = kept_values(&j->o->dump);
+    const char **fed = input_fed_defaults(j->m, first), **keep = kept_values(&j->o->dump);
     so.feed_defaults = fed;
     so.keep = keep;
     so.profile = j->o->profile;
     int rc = ot_session_new(j->app->ctx, j->m, &so, &j->s);
     j->m = NULL;
-    free_names(fed, true);
-    free_names(keep, false);
+    input_free_names(fed);
+    free(keep);
     if (rc)
         return cmd_fail(j->app, rc);
     if (j->o->dump.n || j->o->check_finite || j->o->trace)

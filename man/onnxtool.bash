@@ -3,7 +3,7 @@ _onnxtool() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd='' words='' files='' i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        inspect | run) cmd=${COMP_WORDS[i]}; break ;;
+        inspect | run | bench) cmd=${COMP_WORDS[i]}; break ;;
         esac
     done
     case $cmd:$prev in
@@ -51,10 +51,10 @@ _onnxtool() {
     run:--min-top1) return ;;
     run:--optimize | run:-O)
         words='none basic all' ;;
-    run:--skip-pass) return ;;
     run:--provider) return ;;
-    run:--provider-option) return ;;
     run:--threads) return ;;
+    run:--skip-pass) return ;;
+    run:--provider-option) return ;;
     run:--cpu-mask) return ;;
     run:--max-memory) return ;;
     run:--timeout) return ;;
@@ -63,12 +63,46 @@ _onnxtool() {
         words='text json' ;;
     run:--color)
         words='auto always never' ;;
+    bench:--warmup) return ;;
+    bench:--warmup-time) return ;;
+    bench:--runs) return ;;
+    bench:--time) return ;;
+    bench:--samples) return ;;
+    bench:--streams) return ;;
+    bench:--percentiles) return ;;
+    bench:--input) files=-f ;;
+    bench:--fill) return ;;
+    bench:--seed) return ;;
+    bench:--dim) return ;;
+    bench:--shape) return ;;
+    bench:--optimize | bench:-O) return ;;
+    bench:--threads) return ;;
+    bench:--provider) return ;;
+    bench:--skip-pass) return ;;
+    bench:--provider-option) return ;;
+    bench:--cpu-mask) return ;;
+    bench:--max-memory) return ;;
+    bench:--timeout) return ;;
+    bench:--vs) files=-f ;;
+    bench:--vs-optimize)
+        words='none basic all' ;;
+    bench:--save-baseline) files=-f ;;
+    bench:--baseline) files=-f ;;
+    bench:--max-regression) return ;;
+    bench:--fail-above) return ;;
+    bench:--trace) files=-f ;;
+    bench:--external-data-dir) files=-d ;;
+    bench:--format)
+        words='text json csv markdown' ;;
+    bench:--color)
+        words='auto always never' ;;
     *)
         case $cmd:$cur in
         :-*) words=' --list --generate --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         inspect:-*) words=' --graph --node -n --tensor -t --values --initializers --layers --limit --infer-shapes --files --fingerprint --check --check-values --dim --shape --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
-        run:-*) words=' --input --fill --seed --dim --shape --save --save-inputs --dump --top --labels --truth --check-finite --placement --profile --feedback --steps --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --min-top1 --optimize -O --skip-pass --provider --strict-provider --provider-option --threads --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
-        :*) words='help inspect run' ;;
+        run:-*) words=' --input --fill --seed --dim --shape --save --save-inputs --dump --top --labels --truth --check-finite --placement --profile --feedback --steps --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --min-top1 --optimize -O --provider --threads --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        bench:-*) words=' --warmup --warmup-time --runs --time --samples --streams --percentiles --input --fill --seed --dim --shape --optimize -O --threads --provider --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --vs --vs-optimize --save-baseline --baseline --max-regression --fail-above --profile --ceilings --trace --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        :*) words='help inspect run bench' ;;
         *) files=-f ;;
         esac ;;
     esac

@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "exec/plan.h"
+#include "session/work.h"
 
 struct ot_session {
     struct session *s;
@@ -14,6 +15,7 @@ struct ot_session {
     struct tensor *ins;             /* fed, by session input */
     const struct prog_step **steps; /* all programs, main first */
     int *depth;
+    struct step_work *work; /* by step; NULL: not noted yet */
     size_t nsteps;
     ot_ctx *ctx; /* of the run in progress */
     ot_step_fn *watch;
@@ -125,6 +127,7 @@ void ot_session_free(ot_session *s)
     free(s->ins);
     free(s->steps);
     free(s->depth);
+    free(s->work);
     free(s);
 }
 
@@ -270,4 +273,65 @@ void ot_session_watch(ot_session *s, ot_step_fn *fn, void *user)
     s->watch = fn;
     s->watch_user = user;
     s->s->ex.hooks = (struct exec_hooks){fn ? after_step : NULL, s};
+}
+
+/* ---- measuring ---- */
+
+void ot_session_profile(ot_session *s, bool on)
+{
+    s->s->ex.profile = on;
+    for (struct prog *p = s->s->ex.progs; p; p = p->next)
+        for (uint32_t i = 0; i < p->nsteps; i++) {
+            p->steps[i].seconds = 0;
+            p->steps[i].calls = 0;
+        }
+}
+
+/* Index of a step in the list: steps of a program stand together. */
+static size_t step_index(const struct ot_session *s, const struct prog_step *p)
+{
+    const struct exec *ex = &s->s->ex;
+    size_t base = 0;
+    if (p >= ex->main->steps && p < ex->main->steps + ex->main->nsteps)
+        return (size_t)(p - ex->main->steps);
+    base = ex->main->nsteps;
+    for (const struct prog *q = ex->progs; q; q = q->next) {
+        if (q == ex->main)
+            continue;
+        if (p >= q->steps && p < q->steps + q->nsteps)
+            return base + (size_t)(p - q->steps);
+        base += q->nsteps;
+    }
+    return base;
+}
+
+static int note_step(void *user, struct cx *cx, const struct prog_step *p, const struct tensor *const *in,
+                     struct tensor *const *out)
+{
+    struct ot_session *s = user;
+    return step_work_note(cx, s->s->m->syms, p, in, out, &s->work[step_index(s, p)]);
+}
+
+int ot_session_note_work(ot_ctx *c, ot_session *s, const ot_values *in)
+{
+    struct exec_hooks before = s->s->ex.hooks;
+    if (!s->work)
+        s->work = mem_zalloc((s->nsteps + 1) * sizeof *s->work);
+    if (!s->work)
+        return api_end(c, err_nomem(&c->cx));
+    memset(s->work, 0, s->nsteps * sizeof *s->work);
+    s->s->ex.hooks = (struct exec_hooks){note_step, s};
+    int rc = ot_session_run(c, s, in);
+    s->s->ex.hooks = before;
+    return rc;
+}
+
+void ot_session_work(const ot_session *s, size_t step, struct ot_work *out)
+{
+    *out = (struct ot_work){-1, 0, ""};
+    if (!s->work || !s->work[step].calls)
+        return;
+    const struct step_work *w = &s->work[step];
+    double calls = (double)w->calls;
+    *out = (struct ot_work){w->flops < 0 ? -1 : w->flops / calls, w->bytes / calls, w->shape};
 }

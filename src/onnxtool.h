@@ -11,7 +11,7 @@
  *         fprintf(stderr, "%s\n", ot_error(c));
  *
  * Order of this file: context, tensors, models, looking into a model, checking one, values in files, inputs,
- * sessions, comparison, verification. */
+ * sessions, comparison, verification, measuring. */
 #ifndef ONNXTOOL_H
 #define ONNXTOOL_H
 
@@ -525,6 +525,65 @@ OT_API int ot_verify(ot_ctx *c, ot_model *before, ot_model *after, const struct 
 OT_API void ot_verification_free(ot_verification *v);
 OT_API void ot_verification_summary(const ot_verification *v, struct ot_verify_summary *out);
 OT_API void ot_verification_output(const ot_verification *v, size_t i, struct ot_verify_output *out);
+
+/* ---- measuring ---- */
+
+/* Times of steps from here on (struct ot_step): the counters go to zero, and count while on. */
+OT_API void ot_session_profile(ot_session *s, bool on);
+/* Runs once and notes what every step has to do. */
+OT_API int ot_session_note_work(ot_ctx *c, ot_session *s, const ot_values *in);
+struct ot_work {
+    double flops;      /* of one call on average: two a multiply-accumulate, one of others; -1: not known */
+    double bytes;      /* inputs read once, outputs written once */
+    const char *shape; /* of the inputs, "1x64x56x56 64x64x3x3"; "" before it was noted */
+};
+OT_API void ot_session_work(const ot_session *s, size_t step, struct ot_work *out);
+
+/* Resident memory of this process in bytes: now, and at most since ot_memory_forget_peak (false: the kernel
+ * cannot). 0: not known. */
+OT_API uint64_t ot_memory_now(void);
+OT_API uint64_t ot_memory_peak(void);
+OT_API bool ot_memory_forget_peak(void);
+
+struct ot_timing {
+    size_t n;
+    double min, max, mean, median;
+    double sd, cv;      /* of the sample; cv is sd / mean */
+    size_t outliers;    /* 3 interquartile ranges outside the quartiles */
+    bool many_outliers; /* more than one in a hundred */
+    double drift;       /* median of the last third over that of the first; NaN: too few */
+    bool drifts;        /* by more than the noise */
+};
+/* samples in the order of measuring; sorted (n) gets them in order of size. */
+OT_API int ot_timing(ot_ctx *c, const double *samples, size_t n, double *sorted, struct ot_timing *out);
+/* Percentile p of sorted samples; between two samples on the line that joins them. */
+OT_API double ot_percentile(const double *sorted, size_t n, double p);
+/* Samples that percentile p needs to mean something. */
+OT_API size_t ot_percentile_needs(double p);
+
+struct ot_ratio {
+    double value, lo, hi; /* and its 95% interval; 0 and infinity when there are too few samples */
+};
+/* Of the medians a/b; paired: a[i] and b[i] were measured together. */
+OT_API int ot_ratio(ot_ctx *c, const double *a, size_t na, const double *b, size_t nb, bool paired,
+                    struct ot_ratio *out);
+
+/* What `bench --save-baseline` wrote. */
+typedef struct ot_baseline ot_baseline;
+OT_API int ot_baseline_read(ot_ctx *c, const char *path, ot_baseline **out);
+OT_API void ot_baseline_free(ot_baseline *b);
+OT_API const char *ot_baseline_machine(const ot_baseline *b); /* "AMD EPYC; avx512; 2 cores" */
+/* Samples in seconds under that name; NULL: none. Valid as long as b. */
+OT_API const double *ot_baseline_find(const ot_baseline *b, const char *name, size_t *n);
+
+/* What the machine can do at most with that many threads and those kernels (NULL: all); takes up to a second.
+ */
+struct ot_ceilings {
+    double flops;    /* single precision multiply-adds from registers, two operations each, a second */
+    double bytes;    /* read from memory, a second */
+    const char *how; /* "avx512, 2 threads" */
+};
+OT_API int ot_ceilings(ot_ctx *c, int threads, const char *cpu_mask, struct ot_ceilings *out);
 
 /* ---- about the library ---- */
 
