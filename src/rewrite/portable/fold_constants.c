@@ -4,8 +4,8 @@
  *   Constant -> Add(2, 3)                  =>   an initializer 5
  *
  * Two sources of knowledge: the node's inputs are constants (it is run once, by the executor), or inference
- * knows the value from shapes alone. Results far larger than their inputs stay out of files: a ConstantOfShape
- * of 100 MB is cheaper to store as a node. */
+ * knows the value from shapes alone. Results far larger than their inputs stay out of files: a
+ * ConstantOfShape of 100 MB is cheaper to store as a node. */
 #include <string.h>
 
 #include "ir/edit.h"
