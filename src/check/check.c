@@ -138,11 +138,18 @@ void ck_feature(struct checker *c, uint64_t at, int ir, const char *what)
                (long long)c->o->ir);
 }
 
+void ck_ignored(struct checker *c, uint64_t at, int ir, const char *what)
+{
+    if (c->o->has_ir && c->o->ir < ir)
+        ck_add(c, FC_FEATURE_IGNORED, at, "%s came with IR version %d, the model is of version %lld", what,
+               ir, (long long)c->o->ir);
+}
+
 void ck_meta(struct checker *c, const struct ol_pair *p, size_t n, uint64_t at, int since)
 {
     struct smap seen = {.arena = c->a};
     if (n)
-        ck_feature(c, at, since, "metadata here");
+        ck_ignored(c, at, since, "metadata here");
     for (size_t i = 0; i < n && !c->rc; i++) {
         if (smap_get(&seen, p[i].key))
             ck_add(c, FC_META_TWICE, at, "metadata has two entries '%s'", p[i].key);
@@ -167,9 +174,9 @@ static void look_versions(struct checker *c)
     look_imports(c, o->imports, o->nimports);
     ck_meta(c, o->meta, o->nmeta, 0, 1);
     if (o->ntraining)
-        ck_feature(c, o->training[0].at, 7, "training information");
+        ck_ignored(c, o->training[0].at, 7, "training information");
     if (o->nconfigs)
-        ck_feature(c, 0, 11, "a device configuration");
+        ck_ignored(c, 0, 11, "a device configuration");
 }
 
 /* ---- functions ---- */
@@ -301,7 +308,7 @@ static void look_params(struct checker *c, const struct ol_function *f)
     if (*f->overload)
         ck_feature(c, f->at, 10, "an overload of a function");
     if (f->body.ninfos)
-        ck_feature(c, f->at, 10, "value_info in a function");
+        ck_ignored(c, f->at, 10, "value_info in a function");
 }
 
 static void look_function(struct checker *c, const struct ol_function *f)

@@ -48,7 +48,7 @@ static void look_dims(struct checker *c, const struct ol_type *t, const char *na
                    (long long)t->dims[i].value);
 }
 
-void ck_type(struct checker *c, const struct ol_type *t, const char *name, uint64_t at)
+void ck_type(struct checker *c, const struct ol_type *t, const char *name, uint64_t at, bool optional)
 {
     switch (t->kind) {
     case TY_NONE:
@@ -56,7 +56,8 @@ void ck_type(struct checker *c, const struct ol_type *t, const char *name, uint6
         break;
     case TY_TENSOR:
     case TY_SPARSE:
-        look_elem(c, t, name, at);
+        if (t->elem || !optional)
+            look_elem(c, t, name, at);
         look_dims(c, t, name, at);
         break;
     case TY_MAP:
@@ -67,11 +68,13 @@ void ck_type(struct checker *c, const struct ol_type *t, const char *name, uint6
         if (t->kind == TY_OPT)
             ck_feature(c, at, 8, "an optional");
         if (t->inner)
-            ck_type(c, t->inner, name, at);
+            ck_type(c, t->inner, name, at, optional);
         else
             ck_add(c, FC_TYPE_BAD, at, "the type of '%s' does not say what is in it", name);
         break;
     case TY_OPAQUE:
+        if (!t->has_elem)
+            ck_add(c, FC_TYPE_BAD, at, "the type of '%s' is opaque and has no name", name);
         break;
     }
 }
@@ -100,7 +103,7 @@ static void look_declared(struct checker *c, const struct ol_value *v, bool port
     bool must = port && !c->scope->up && !c->scope->func;
     ck_meta(c, v->meta, v->nmeta, v->at, 10);
     if (v->type && (v->type->kind != TY_NONE || must))
-        ck_type(c, v->type, v->name, v->at);
+        ck_type(c, v->type, v->name, v->at, !must);
     if (must && !v->type)
         ck_add(c, FC_TYPE_MISSING, v->at, "'%s' has no type", v->name);
     else if (must && (v->type->kind == TY_TENSOR || v->type->kind == TY_SPARSE) && !v->type->has_shape)
@@ -414,7 +417,7 @@ static void look_infos(struct checker *c, const struct ck_scope *s)
         const struct ol_value *v = &s->g->infos[i];
         const struct ck_name *n = smap_get(&s->names, v->name);
         if (!*v->name)
-            ck_add(c, FC_NAME_EMPTY, v->at, "a value_info entry has no name");
+            ck_add(c, FC_INFO_UNKNOWN, v->at, "a value_info entry has no name");
         else if (smap_get(&seen, v->name))
             ck_add(c, FC_INFO_TWICE, v->at, "'%s' has two value_info entries", v->name);
         else if (!smap_put(&seen, v->name, c))
@@ -456,7 +459,7 @@ void ck_graph(struct checker *c, const struct ol_graph *g, const struct ol_funct
         ck_add(c, FC_GRAPH_UNNAMED, g->at, "the graph has no name");
     ck_meta(c, g->meta, g->nmeta, g->at, 10);
     if (g->nannotated)
-        ck_feature(c, g->at, 5, "a quantization annotation");
+        ck_ignored(c, g->at, 5, "a quantization annotation");
     add_inputs(c, &s);
     add_inits(c, &s);
     add_outputs(c, &s);

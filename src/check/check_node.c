@@ -93,7 +93,7 @@ void ck_attr_value(struct checker *c, const struct ol_attr *a)
     for (size_t i = 0; i < a->nsparses; i++)
         ck_sparse(c, &a->sparses[i], a->name);
     for (size_t i = 0; i < a->ntypes; i++)
-        ck_type(c, a->types[i], a->name, a->at);
+        ck_type(c, a->types[i], a->name, a->at, false);
 }
 
 static bool has_param(const struct ol_function *f, const char *name)
@@ -120,6 +120,33 @@ static void look_ref(struct checker *c, const struct ol_attr *a)
                a->name, a->ref, f->name);
 }
 
+/* Numbers that an attribute may hold, where its operator says so; op NULL: every operator's. */
+static const struct {
+    const char *op, *attr;
+    int64_t lo, hi;
+} ranges[] = {
+    {NULL, "keepdims", 0, 1},
+    {"Split", "num_outputs", 1, INT_MAX},
+    {"Transpose", "perm", 0, INT_MAX},
+};
+
+static void look_ranges(struct checker *c, const char *op, const struct ol_attr *a)
+{
+    for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
+        if (strcmp(a->name, ranges[r].attr) != 0 || (ranges[r].op && strcmp(op, ranges[r].op) != 0))
+            continue;
+        size_t n = a->nints ? a->nints : (a->set & 1u << AT_INT) != 0;
+        for (size_t i = 0; i < n; i++) {
+            int64_t v = a->nints ? a->ints[i] : a->i;
+            if (v >= ranges[r].lo && v <= ranges[r].hi)
+                continue;
+            ck_add(c, FC_ATTR_RANGE, a->at, "attribute '%s' is %lld, expected %lld to %lld", a->name,
+                   (long long)v, (long long)ranges[r].lo, (long long)ranges[r].hi);
+            break;
+        }
+    }
+}
+
 /* Names of two underscores belong to runtimes. */
 static void look_schema_attr(struct checker *c, const struct op_schema *s, const struct ol_attr *a)
 {
@@ -131,6 +158,8 @@ static void look_schema_attr(struct checker *c, const struct op_schema *s, const
     else if (sa && kind && kind != (int)sa->kind)
         ck_add(c, FC_ATTR_KIND, a->at, "attribute '%s' is of kind %s, %s-%d defines it as %s", a->name,
                kind_name(kind), s->ver->name, s->ver->since, kind_name((int)sa->kind));
+    else if (sa && !*s->ver->domain)
+        look_ranges(c, s->ver->name, a);
 }
 
 static const struct ol_attr *find_attr(const struct ol_node *n, const char *name)
@@ -205,6 +234,32 @@ static void look_left_out(struct checker *c, const struct ol_node *n, const stru
     }
 }
 
+/* Whether a node of the body needs the formal input. */
+static bool is_needed(struct checker *c, const struct ol_function *f, const char *name)
+{
+    for (size_t i = 0; i < f->body.nnodes; i++) {
+        const struct ol_node *n = &f->body.nodes[i];
+        const struct ck_schema *k = NULL;
+        for (size_t v = 0; v < f->nimports && !k && !c->rc; v++)
+            if (strcmp(f->imports[v].domain, n->domain) == 0)
+                k = find_schema(c, n, f->imports[v].version);
+        for (size_t x = 0; k && k->s && x < n->nin && x < INT_MAX; x++) {
+            const struct schema_io *io = strcmp(n->in[x], name) == 0 ? schema_input(k->s, (int)x) : NULL;
+            if (io && io->option == IO_SINGLE)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void look_formals(struct checker *c, const struct ol_node *n, const struct ol_function *f)
+{
+    for (size_t i = 0; i < f->body.nins && !c->rc; i++)
+        if ((i >= n->nin || !*n->in[i]) && is_needed(c, f, f->body.ins[i].name))
+            ck_add(c, i < n->nin ? FC_INPUT_LEFT_OUT : FC_FEW_INPUTS, n->at,
+                   "input %zu '%s' is not given, which function '%s' needs", i, f->body.ins[i].name, f->name);
+}
+
 static void look_call(struct checker *c, const struct ol_node *n, const struct ol_function *f)
 {
     if (n->nin > f->body.nins)
@@ -213,6 +268,7 @@ static void look_call(struct checker *c, const struct ol_node *n, const struct o
     if (n->nout > f->body.nouts)
         ck_add(c, FC_MANY_OUTPUTS, n->at, "%zu outputs, function '%s' makes %zu", n->nout, f->name,
                f->body.nouts);
+    look_formals(c, n, f);
     look_attrs(c, n, NULL, f);
 }
 
@@ -259,6 +315,16 @@ static void look_bodies(struct checker *c, const struct ol_node *n, const struct
                (long long)scans->i, ins);
 }
 
+/* Constant may say its value in one of many ways. */
+static void look_constant(struct checker *c, const struct ol_node *n)
+{
+    size_t values = 0;
+    for (size_t i = 0; i < n->nattrs; i++)
+        values += strncmp(n->attrs[i].name, "__", 2) != 0;
+    if (values != 1)
+        ck_add(c, FC_CONSTANT, n->at, "the node has %zu values", values);
+}
+
 /* ---- the node ---- */
 
 static void look_unknown(struct checker *c, const struct ol_node *n, int64_t opset)
@@ -290,8 +356,11 @@ static void look_operator(struct checker *c, const struct ol_node *n, int64_t op
         return;
     look_counts(c, n, s);
     look_left_out(c, n, s);
-    if (!*n->domain)
-        look_bodies(c, n, s->ver);
+    if (*n->domain)
+        return;
+    look_bodies(c, n, s->ver);
+    if (strcmp(n->op, "Constant") == 0)
+        look_constant(c, n);
 }
 
 void ck_node(struct checker *c, const struct ol_node *n)
@@ -310,7 +379,7 @@ void ck_node(struct checker *c, const struct ol_node *n)
     if (*n->overload)
         ck_feature(c, n->at, 10, "an overload of a function");
     if (n->ndevices)
-        ck_feature(c, n->at, 11, "a device configuration");
+        ck_ignored(c, n->at, 11, "a device configuration");
     ck_meta(c, n->meta, n->nmeta, n->at, 10);
     if (f)
         look_call(c, n, f);

@@ -126,6 +126,10 @@ static void look_port(struct typing *y, const struct node *n, const struct op_sc
     if (!v || !io || !*spell(typed_value(y->t, v), type, sizeof type))
         return;
     if (!schema_type_allowed(n->ver, io->type, type)) {
+        for (int i = 0; i < b->n; i++)
+            if (strcmp(b->v[i].name, io->type) == 0 && strcmp(b->v[i].type, type) == 0)
+                return; /* told already */
+        bind(y, n, b, io, what, type);
         add(y, FC_TYPE_NOT_ALLOWED, n, "%s '%s' is %s, %s-%d has %s there", what, io->name, type,
             n->ver->name, n->ver->since, schema_types_text(n->ver, io->type, allowed, sizeof allowed));
         return;
@@ -135,6 +139,30 @@ static void look_port(struct typing *y, const struct node *n, const struct op_sc
         variable |= strcmp(s->constraint[i].name, io->type) == 0;
     if (variable && !(io->option == IO_VARIADIC && io->heterogeneous))
         bind(y, n, b, io, what, type);
+}
+
+static const struct {
+    const char *op;
+    int input, rank;
+} ranks[] = {
+#define RK(op, input, rank) {op, input, rank},
+#include "rank.def"
+#undef RK
+};
+
+static void look_ranks(struct typing *y, const struct node *n)
+{
+    char name[80];
+    for (size_t r = 0; r < sizeof ranks / sizeof *ranks; r++) {
+        int i = ranks[r].input;
+        const struct type *t = strcmp(n->op_type, ranks[r].op) == 0 && i < n->nin && n->in[i]
+                                   ? typed_value(y->t, n->in[i])
+                                   : NULL;
+        if (t && t->kind == TY_TENSOR && t->rank >= 0 && t->rank != ranks[r].rank)
+            add(y, FC_RANK, n, "input '%s' has rank %d, %s-%d wants %d",
+                schema_input_name(n->ver, i, name, sizeof name), t->rank, n->ver->name, n->ver->since,
+                ranks[r].rank);
+    }
 }
 
 static void look_node(struct typing *y, const struct node *n)
@@ -189,8 +217,10 @@ static int look_graph(void *user, struct graph *g, int depth)
     for (const struct node *n = g->first; n && !y->c->rc; n = n->next)
         if (n->ver && !n->func && !(n->ver->flags & SF_DEPRECATED)) {
             look_node(y, n);
-            if (!*n->domain)
+            if (!*n->domain) {
+                look_ranks(y, n);
                 look_bodies(y, n);
+            }
         }
     return y->c->rc;
 }

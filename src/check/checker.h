@@ -48,7 +48,10 @@ const char *ck_print(struct checker *c, const char *fmt, ...) __attribute__((for
 
 /* check.c */
 const struct ol_function *ck_function(struct checker *c, const struct ol_node *n);
+/* Something that came with an IR version: it changes what is computed, or readers that do not know it lose
+ * nothing but remarks. */
 void ck_feature(struct checker *c, uint64_t at, int ir, const char *what);
+void ck_ignored(struct checker *c, uint64_t at, int ir, const char *what);
 /* Keys of metadata entries must differ; they came with IR version since. */
 void ck_meta(struct checker *c, const struct ol_pair *p, size_t n, uint64_t at, int since);
 /* Version of the domain for nodes here; 0: not imported. */
@@ -58,7 +61,8 @@ int64_t ck_opset(const struct checker *c, const char *domain);
 void ck_graph(struct checker *c, const struct ol_graph *g, const struct ol_function *func, const char *path);
 /* A graph of training_info: it sees the main graph's initializers. */
 void ck_training(struct checker *c, const struct ol_graph *g, const char *path);
-void ck_type(struct checker *c, const struct ol_type *t, const char *name, uint64_t at);
+/* optional: an element type may be missing, for inference to fill in. */
+void ck_type(struct checker *c, const struct ol_type *t, const char *name, uint64_t at, bool optional);
 
 /* check_node.c */
 void ck_node(struct checker *c, const struct ol_node *n);

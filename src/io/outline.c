@@ -93,6 +93,7 @@ static struct ol_type *type(struct maker *k, const Onnx__TypeProto *p)
         break;
     case ONNX__TYPE_PROTO__VALUE_OPAQUE_TYPE:
         t->kind = TY_OPAQUE;
+        t->has_elem = p->opaque_type->name && *p->opaque_type->name;
         break;
     default:
         break;

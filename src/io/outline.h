@@ -18,9 +18,9 @@ struct ol_dim {
 };
 
 struct ol_type {
-    enum type_kind kind; /* TY_NONE: the oneof is not set */
-    bool has_elem, has_shape;
-    int elem; /* number of the element type; of the key in a map */
+    enum type_kind kind;      /* TY_NONE: the oneof is not set */
+    bool has_elem, has_shape; /* has_elem of an opaque type: it has a name */
+    int elem;                 /* number of the element type; of the key in a map */
     size_t ndims;
     struct ol_dim *dims;
     const struct ol_type *inner; /* of a sequence, optional, map; NULL */
