@@ -15,6 +15,7 @@
 #include "base/dtype.h"
 #include "base/threads.h"
 #include "kern/gemm.h"
+#include "kern/quant.h"
 
 struct kern;
 
@@ -94,9 +95,19 @@ typedef void im2col_fn(const struct im2col *g, int64_t k0, int64_t k1, int64_t p
  */
 typedef void conv_dw_fn(const struct conv_params *p, const struct conv_io *io, int64_t q0, int64_t q1);
 
+/* One pixel of a depthwise convolution of bytes, channels last: acc[c] = sum over n taps of
+ * (x[c] - xz) * w[c], exact modulo 2^32. x: bytes, signed or not; w: weights less their zero points. */
+struct dw_tap {
+    const uint8_t *x;
+    const int16_t *w;
+};
+typedef void conv_dw_i8_fn(const struct dw_tap *tap, int64_t n, bool x_signed, int32_t xz, int32_t *acc,
+                           int64_t channels);
+
 struct conv_kern {
     im2col_fn *im2col;
     conv_dw_fn *dw;
+    conv_dw_i8_fn *dw_i8;
     conv_ref_fn *ref[DT_COUNT], *ref_t[DT_COUNT];
 };
 

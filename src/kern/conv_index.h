@@ -4,6 +4,13 @@
 
 #include "kern/conv.h"
 
+/* Missing axes lead, with extent 1. */
+struct conv_params conv_three_axes(const struct conv_params *p);
+/* No position of a window and no count of elements, in bytes, overflows (three axes). */
+bool conv_sizes_fit(const struct conv_params *p);
+/* One tap that reads every pixel in place: the image itself is the matrix. */
+bool conv_is_pointwise(const struct conv_params *p);
+
 /* Input position of output o under tap t on axis ax; may lie outside the image. */
 static inline int64_t conv_pos(const struct conv_params *p, int ax, int64_t o, int64_t t)
 {

@@ -13,7 +13,7 @@ static size_t round64(size_t n)
 }
 
 /* Missing axes lead, with extent 1. */
-static struct conv_params three_axes(const struct conv_params *p)
+struct conv_params conv_three_axes(const struct conv_params *p)
 {
     struct conv_params q = *p;
     int lead = CONV_RANK - p->rank;
@@ -40,7 +40,7 @@ static bool axis_fits(const struct conv_params *p, int ax)
 }
 
 /* Every element of every tensor can be counted, in bytes. */
-static bool sizes_fit(const struct conv_params *p)
+bool conv_sizes_fit(const struct conv_params *p)
 {
     for (int i = 0; i < CONV_RANK; i++)
         if (!axis_fits(p, i))
@@ -54,7 +54,7 @@ static bool sizes_fit(const struct conv_params *p)
 }
 
 /* One tap that reads every pixel in place: the image itself is the matrix. */
-static bool is_pointwise(const struct conv_params *p)
+bool conv_is_pointwise(const struct conv_params *p)
 {
     for (int i = 0; i < CONV_RANK; i++)
         if (p->kernel[i] != 1 || p->stride[i] != 1 || p->pad[i] != 0 || p->in[i] != p->out[i])
@@ -100,7 +100,7 @@ static struct gemm_job conv_job(const struct kern *k, const struct conv_plan *pl
     static const float some; /* sizes depend on being packed, not on where */
 
     w.packed = io ? (const float *)((const char *)io->w + plan->group_bytes * (size_t)g) : &some;
-    if (is_pointwise(p)) {
+    if (conv_is_pointwise(p)) {
         x.src = image->x;
         x.step = 1;
         x.k_step = pixels;
@@ -141,9 +141,9 @@ bool conv_f32_plan(const struct kern *k, const struct conv_params *p, bool any_s
 {
     static const char *const names[] = {"empty", "depthwise", "gemm", "gemm transposed"};
     memset(plan, 0, sizeof *plan);
-    plan->p = three_axes(p);
+    plan->p = conv_three_axes(p);
     plan->nthreads = nthreads < 1 ? 1 : nthreads;
-    if (!sizes_fit(&plan->p))
+    if (!conv_sizes_fit(&plan->p))
         return false;
     plan->algo = choose_algo(k, &plan->p, any_size);
     plan->name = names[plan->algo];
@@ -246,7 +246,7 @@ static void ref_planes(void *arg, int64_t begin, int64_t end, int thread)
 void conv_ref_run(const struct kern *k, enum dtype dt, const struct conv_params *p, bool transposed,
                   const void *x, const void *w, const void *bias, void *y, struct pool *pool)
 {
-    struct ref_run r = {transposed ? k->conv.ref_t[dt] : k->conv.ref[dt], three_axes(p), x, w, bias, y};
+    struct ref_run r = {transposed ? k->conv.ref_t[dt] : k->conv.ref[dt], conv_three_axes(p), x, w, bias, y};
     par_for(pool, p->n * p->co, 1, ref_planes, &r);
 }
 
@@ -281,11 +281,11 @@ bool conv_t_f32_plan(const struct kern *k, const struct conv_params *p, int nthr
     struct conv_t_parts s;
     size_t floats, each;
     memset(plan, 0, sizeof *plan);
-    plan->p = three_axes(p);
+    plan->p = conv_three_axes(p);
     plan->nthreads = nthreads < 1 ? 1 : nthreads;
     plan->algo = CONV_GEMM;
     plan->name = "gemm and col2im";
-    if (!sizes_fit(&plan->p) || !conv_t_parts(k, &plan->p, &s))
+    if (!conv_sizes_fit(&plan->p) || !conv_t_parts(k, &plan->p, &s))
         return false;
     int64_t taps = conv_taps(&plan->p);
     if (!panels_size(taps, gemm_a_width(k, taps), plan->p.ci / plan->p.groups, &floats))

@@ -1,26 +1,16 @@
-/* Convolution: Conv, ConvTranspose, com.microsoft.FusedConv, ConvInteger, QLinearConv.
+/* Convolution: Conv, ConvTranspose, com.microsoft.FusedConv. Those of 8-bit integers are in
+ * conv_int.c.
  *
  * Float tensors (and 16-bit floats, through float) of one to three spatial axes run on packed weights: packed
  * when the session binds if they are constant, else on every run. The reference is kern/'s plain loops. */
-#include "ops/fused_act.h"
+#include "ops/conv_op.h"
 #include "ops/wide.h"
-#include "ops/window.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-struct conv_attrs {
-    struct window w;
-    int64_t group;
-    bool transposed;
-    struct fused_act act;
-    /* transposed only; counts of 0: absent */
-    int nout_pad, nout_shape;
-    int64_t out_pad[WINDOW_RANK], out_shape[WINDOW_RANK + 2];
-};
-
-static int conv_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+int conv_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
 {
     (void)arena, (void)version;
     struct conv_attrs *a = params;
@@ -172,8 +162,7 @@ static int conv_spatial(struct infer_ctx *ic, const struct conv_attrs *a, int w,
     return r;
 }
 
-/* Output type of all of them: W is input w, the bias input b. */
-static int infer_conv(struct infer_ctx *ic, const struct conv_attrs *a, int w, int b, enum dtype dt)
+int conv_infer_shape(struct infer_ctx *ic, const struct conv_attrs *a, int w, int b, enum dtype dt)
 {
     struct dim d[TENSOR_MAX_RANK];
     int rx = ic_rank(ic, 0), rw = ic_rank(ic, w), rank = rx >= 0 ? rx : rw;
@@ -200,7 +189,7 @@ static int infer_conv(struct infer_ctx *ic, const struct conv_attrs *a, int w, i
 
 static int conv_infer(struct infer_ctx *ic, const void *params)
 {
-    int r = infer_conv(ic, params, 1, 2, ic_dtype(ic, 0));
+    int r = conv_infer_shape(ic, params, 1, 2, ic_dtype(ic, 0));
     const struct type *y = ic->out[0], *z = ic_has(ic, 3) ? ic_type(ic, 3) : NULL;
     if (r || !y || !z || z->rank < 0 || y->rank < 0)
         return r;
@@ -210,8 +199,7 @@ static int conv_infer(struct infer_ctx *ic, const void *params)
     return r;
 }
 
-/* Multiply-accumulates: every output (transposed: input) element meets the weights of one filter. */
-static int conv_macs(struct infer_ctx *ic, const struct conv_attrs *a, int w, struct op_cost *out)
+int conv_macs(struct infer_ctx *ic, const struct conv_attrs *a, int w, struct op_cost *out)
 {
     const struct type *t = a->transposed ? ic_type(ic, 0) : ic->out[0];
     *out = (struct op_cost){dim_unknown(), dim_const(0)};
@@ -232,20 +220,19 @@ static int conv_cost(struct infer_ctx *ic, const void *params, struct op_cost *o
 
 /* ---- geometry of one run ---- */
 
-static int bad_geometry(struct cx *cx)
+int conv_bad_geometry(struct cx *cx)
 {
     return err_set(cx, E_SHAPE, "the shapes of the operands do not fit each other");
 }
 
-/* Weights of wdims over x giving y. Only what kernels would overrun on is checked again here. */
-static int geometry(struct cx *cx, const struct conv_attrs *a, const struct tensor *x, const int64_t *wdims,
-                    int wrank, const struct tensor *y, struct conv_params *p)
+int conv_geometry(struct cx *cx, const struct conv_attrs *a, const struct tensor *x, const int64_t *wdims,
+                  int wrank, const struct tensor *y, struct conv_params *p)
 {
     int64_t g = a->group;
     if (wrank - 2 > CONV_RANK)
         return err_set(cx, E_UNSUPPORTED, "%d spatial axes, at most %d are supported", wrank - 2, CONV_RANK);
     if (wrank < 3 || x->rank != wrank || y->rank != wrank || wdims[0] % g)
-        return bad_geometry(cx);
+        return conv_bad_geometry(cx);
     memset(p, 0, sizeof(*p));
     p->n = x->dims[0];
     p->ci = x->dims[1];
@@ -254,7 +241,7 @@ static int geometry(struct cx *cx, const struct conv_attrs *a, const struct tens
     p->rank = wrank - 2;
     int64_t ci = a->transposed ? wdims[0] : wdims[1] * g, co = a->transposed ? wdims[1] * g : wdims[0];
     if (ci != p->ci || co != p->co || y->dims[0] != p->n)
-        return bad_geometry(cx);
+        return conv_bad_geometry(cx);
     for (int i = 0; i < p->rank; i++) {
         int64_t pad[2] = {0, 0}, out = 0;
         p->in[i] = x->dims[i + 2];
@@ -264,7 +251,7 @@ static int geometry(struct cx *cx, const struct conv_attrs *a, const struct tens
         bool ok = a->transposed ? t_axis(a, p->rank, i, p->in[i], p->kernel[i], &pad[0], &out)
                                 : window_axis(&a->w, p->rank, i, p->in[i], p->kernel[i], false, pad, &out);
         if (!ok || out != y->dims[i + 2])
-            return bad_geometry(cx);
+            return conv_bad_geometry(cx);
         p->out[i] = out;
         p->pad[i] = pad[0];
     }
@@ -311,11 +298,11 @@ static int conv_ref(struct exec_ctx *ec, const void *params)
         return ec_unsupported(ec, 0);
     if (!ec_has_out(ec, 0))
         return 0;
-    int r = geometry(ec->cx, a, ec->in[0], ec->in[1]->dims, ec->in[1]->rank, ec->out[0], &p);
+    int r = conv_geometry(ec->cx, a, ec->in[0], ec->in[1]->dims, ec->in[1]->rank, ec->out[0], &p);
     if (!r && ec_has(ec, 2) && tensor_count(ec->in[2]) != p.co)
-        r = bad_geometry(ec->cx);
+        r = conv_bad_geometry(ec->cx);
     if (!r && ec_has(ec, 3) && tensor_count(ec->in[3]) != tensor_count(ec->out[0]))
-        r = bad_geometry(ec->cx);
+        r = conv_bad_geometry(ec->cx);
     if (r || !tensor_count(ec->out[0]))
         return r;
     return conv_ref_f64(ec, a, &p);
@@ -375,7 +362,7 @@ static int fill_io(struct exec_ctx *ec, const struct conv_step *s, const struct 
         return r;
     if ((!s->bias && io->bias && tensor_count(ec->in[2]) != p->co) ||
         (io->res && tensor_count(ec->in[3]) != tensor_count(ec->out[0])))
-        return bad_geometry(ec->cx);
+        return conv_bad_geometry(ec->cx);
     io->act = s->a->act.act;
     io->lo = s->a->act.lo;
     io->hi = s->a->act.hi;
@@ -392,7 +379,7 @@ static int conv_run(struct exec_ctx *ec, const void *state)
         return 0;
     const int64_t *wdims = s->packed ? s->wdims : ec->in[1]->dims;
     int wrank = s->packed ? s->wrank : ec->in[1]->rank;
-    int r = geometry(ec->cx, s->a, ec->in[0], wdims, wrank, ec->out[0], &p);
+    int r = conv_geometry(ec->cx, s->a, ec->in[0], wdims, wrank, ec->out[0], &p);
     if (r || !tensor_count(ec->out[0]))
         return r;
     struct conv_params one = p;
@@ -442,7 +429,7 @@ static int bind_geometry(struct bind_ctx *bc, struct conv_step *s, struct conv_p
     bool exact = true;
     if (shape_of(bc->in[0], &x, &exact) && shape_of(bc->out[0], &y, &exact) && exact) {
         s->any_size = false;
-        return geometry(bc->cx, s->a, &x, s->wdims, s->wrank, &y, p);
+        return conv_geometry(bc->cx, s->a, &x, s->wdims, s->wrank, &y, p);
     }
     memset(p, 0, sizeof(*p));
     p->n = 1;
@@ -526,7 +513,7 @@ static int conv_bind(struct bind_ctx *bc, const void *params, struct step *step)
         if (!b)
             return bc->cx->err.code;
         if (tensor_count(b) != co)
-            return bad_geometry(bc->cx);
+            return conv_bad_geometry(bc->cx);
         int r = wide_const_f32(bc, 2, &s->bias);
         if (r)
             return r;
@@ -536,7 +523,7 @@ static int conv_bind(struct bind_ctx *bc, const void *params, struct step *step)
     return 0;
 }
 
-static bool conv_supports(const struct bind_ctx *bc, const void *params, char *why, size_t size)
+bool conv_supports(const struct bind_ctx *bc, const void *params, char *why, size_t size)
 {
     (void)params;
     if (bc_rank(bc, 0) - 2 <= CONV_RANK)
@@ -555,154 +542,3 @@ static bool conv_supports(const struct bind_ctx *bc, const void *params, char *w
 const struct op op_Conv = CONV("", "Conv", conv_parse);
 const struct op op_ConvTranspose = CONV("", "ConvTranspose", conv_t_parse);
 const struct op op_com_microsoft_FusedConv = CONV("com.microsoft", "FusedConv", conv_parse);
-
-/* ---- integers ---- */
-
-/* n values less their zero point (input z, left out: 0), as double; per > 0: one zero point a row of per. */
-static int shifted(struct exec_ctx *ec, int i, int z, int64_t per, double **out)
-{
-    const double *v, *zp;
-    int r = wide_f64(ec, i, &v);
-    if (!r)
-        r = wide_f64(ec, z, &zp);
-    if (r)
-        return r;
-    int64_t n = tensor_count(ec->in[i]), nz = zp ? tensor_count(ec->in[z]) : 1;
-    if (nz != 1 && (!per || nz * per != n))
-        return err_set(ec->cx, E_SHAPE, "%lld zero points for input %d", (long long)nz, i);
-    double *p = ec_scratch(ec, ((size_t)n + 1) * sizeof(double));
-    if (!p)
-        return ec->cx->err.code;
-    for (int64_t k = 0; k < n; k++)
-        p[k] = v[k] - (zp ? zp[nz > 1 ? k / per : 0] : 0);
-    *out = p;
-    return 0;
-}
-
-/* Sums of products as double, exact: |sum| < 2^53 for every kernel below 2^36 taps. */
-static int int_sums(struct exec_ctx *ec, const struct conv_attrs *a, int w, int xz, int wz,
-                    const double *bias, struct conv_params *p, double **sums)
-{
-    double *x, *wt;
-    const struct tensor *wt_in = ec->in[w];
-    int r = geometry(ec->cx, a, ec->in[0], wt_in->dims, wt_in->rank, ec->out[0], p);
-    if (!r)
-        r = shifted(ec, 0, xz, 0, &x);
-    if (!r)
-        r = shifted(ec, w, wz, dims_prod(wt_in->dims, 1, wt_in->rank), &wt);
-    if (r)
-        return r;
-    *sums = ec_scratch(ec, ((size_t)tensor_count(ec->out[0]) + 1) * sizeof(double));
-    if (!*sums)
-        return ec->cx->err.code;
-    conv_ref_run(ec->kern, DT_DOUBLE, p, false, x, wt, bias, *sums, ec->pool);
-    return 0;
-}
-
-static int conv_integer_infer(struct infer_ctx *ic, const void *params)
-{
-    return infer_conv(ic, params, 1, 99, DT_INT32);
-}
-
-static int conv_integer_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
-{
-    int r = ic->out[0] ? 0 : conv_integer_infer(ic, params);
-    return r ? r : conv_macs(ic, params, 1, out);
-}
-
-static int conv_integer_ref(struct exec_ctx *ec, const void *params)
-{
-    struct conv_params p;
-    double *sums;
-    if (!ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
-        return 0;
-    int r = int_sums(ec, params, 1, 2, 3, NULL, &p, &sums);
-    if (r)
-        return r;
-    int32_t *y = ec->out[0]->data;
-    for (int64_t i = 0, n = tensor_count(ec->out[0]); i < n; i++)
-        y[i] = (int32_t)(uint32_t)(int64_t)sums[i];
-    return 0;
-}
-
-const struct op op_ConvInteger = {
-    .domain = "",
-    .name = "ConvInteger",
-    .tol = TOL_EXACT,
-    .params_size = sizeof(struct conv_attrs),
-    .parse = conv_parse,
-    .infer = conv_integer_infer,
-    .ref = conv_integer_ref,
-    .cost = conv_integer_cost,
-    .supports = conv_supports,
-};
-
-/* QLinearConv inputs: x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias. */
-static int qconv_infer(struct infer_ctx *ic, const void *params)
-{
-    return infer_conv(ic, params, 3, 8, ic_has(ic, 7) ? ic_dtype(ic, 7) : ic_dtype(ic, 0));
-}
-
-static int qconv_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
-{
-    int r = ic->out[0] ? 0 : qconv_infer(ic, params);
-    return r ? r : conv_macs(ic, params, 3, out);
-}
-
-static int qconv_check(struct exec_ctx *ec, int64_t co)
-{
-    if (tensor_count(ec->in[1]) != 1 || tensor_count(ec->in[6]) != 1 || tensor_count(ec->in[7]) != 1)
-        return err_set(ec->cx, E_SHAPE, "scales and zero points of x and y are one value each");
-    int64_t n = tensor_count(ec->in[4]);
-    if ((n != 1 && n != co) || (ec_has(ec, 8) && tensor_count(ec->in[8]) != co))
-        return err_set(ec->cx, E_SHAPE, "w_scale and B have one value an output channel");
-    return 0;
-}
-
-static void requantize(const struct exec_ctx *ec, const struct conv_params *p, const double *sums, double lo,
-                       double hi)
-{
-    struct tensor *y = ec->out[0];
-    const struct dtype_info *info = dtype_info(y->dt);
-    float xs = (float)tensor_f64(ec->in[1], 0), ys = (float)tensor_f64(ec->in[6], 0);
-    double zero = tensor_f64(ec->in[7], 0);
-    int64_t pixels = dims_prod(y->dims, 2, y->rank), nscale = tensor_count(ec->in[4]);
-    for (int64_t i = 0, n = tensor_count(y); i < n; i++) {
-        float ws = (float)tensor_f64(ec->in[4], nscale > 1 ? i / pixels % p->co : 0);
-        double v = nearbyint((double)((float)sums[i] * (xs * ws / ys))) + zero;
-        v = v < lo ? lo : v > hi ? hi : v;
-        info->store_f64((char *)y->data + (size_t)i * info->size, v == v ? v : lo);
-    }
-}
-
-static int qconv_ref(struct exec_ctx *ec, const void *params)
-{
-    struct conv_params p;
-    double *sums;
-    const double *bias;
-    int32_t lo, hi;
-    if (!ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
-        return 0;
-    if (!quant_range(ec->out[0]->dt, &lo, &hi))
-        return ec_unsupported(ec, 7);
-    int r = qconv_check(ec, ec->out[0]->dims[1]);
-    if (!r)
-        r = wide_f64(ec, 8, &bias);
-    if (!r)
-        r = int_sums(ec, params, 3, 2, 5, bias, &p, &sums);
-    if (!r)
-        requantize(ec, &p, sums, lo, hi);
-    return r;
-}
-
-const struct op op_QLinearConv = {
-    .domain = "",
-    .name = "QLinearConv",
-    .tol = TOL_ROUND,
-    .params_size = sizeof(struct conv_attrs),
-    .parse = conv_parse,
-    .infer = qconv_infer,
-    .ref = qconv_ref,
-    .cost = qconv_cost,
-    .supports = conv_supports,
-};

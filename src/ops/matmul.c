@@ -1,8 +1,9 @@
-/* Matrix products: MatMul, Gemm, MatMulInteger, QLinearMatMul.
+/* Matrix products: MatMul, Gemm. Those of 8-bit integers are in matmul_int.c.
  *
  * Floats of at most 32 bits run on packed panels; a constant operand is packed once, when the session binds.
  * The other types, and the reference, take kern/'s plain products. */
 #include "ops/fused_act.h"
+#include "ops/matmul_op.h"
 #include "ops/wide.h"
 
 #include <math.h>
@@ -26,8 +27,7 @@ static int infer_batch(struct infer_ctx *ic, int a, int ra, int b, int rb, struc
     return 0;
 }
 
-/* Inputs a and b into output 0 of type dt. */
-static int infer_matmul(struct infer_ctx *ic, int a, int b, enum dtype dt)
+int matmul_infer_shape(struct infer_ctx *ic, int a, int b, enum dtype dt)
 {
     struct dim d[TENSOR_MAX_RANK];
     int ra = ic_rank(ic, a), rb = ic_rank(ic, b), rank = 0;
@@ -50,8 +50,7 @@ static int infer_matmul(struct infer_ctx *ic, int a, int b, enum dtype dt)
     return ic_out(ic, 0, dt, rank, d);
 }
 
-/* An output element is a sum over the inner dimension: the last one of input a. */
-static int matmul_macs(struct infer_ctx *ic, int a, struct op_cost *out)
+int matmul_macs(struct infer_ctx *ic, int a, struct op_cost *out)
 {
     const struct type *y = ic->out[0];
     *out = (struct op_cost){dim_unknown(), dim_const(0)};
@@ -61,24 +60,13 @@ static int matmul_macs(struct infer_ctx *ic, int a, struct op_cost *out)
     return 0;
 }
 
-/* One product a batch: matrix i of A and B is number a_at[i], b_at[i] of its operand. */
-struct batches {
-    int64_t m, n, k, count;
-    int64_t *a_at, *b_at;
-};
-
-struct extents {
-    int rank;
-    int64_t dims[TENSOR_MAX_RANK];
-};
-
-static void extents_of(const struct tensor *t, struct extents *e)
+void extents_of(const struct tensor *t, struct extents *e)
 {
     e->rank = t->rank;
     memcpy(e->dims, t->dims, sizeof(e->dims));
 }
 
-static int no_fit(struct cx *cx)
+int matmul_no_fit(struct cx *cx)
 {
     return err_set(cx, E_SHAPE, "the shapes of the operands do not fit each other");
 }
@@ -99,23 +87,22 @@ static void matrix_numbers(const struct extents *e, int rank, const int64_t *dim
     }
 }
 
-/* A product with one right matrix is one tall product; count is then 1. */
-static int make_batches(struct exec_ctx *ec, const struct extents *a, const struct extents *b,
-                        const struct tensor *y, bool may_merge, struct batches *s)
+int make_batches(struct exec_ctx *ec, const struct extents *a, const struct extents *b,
+                 const struct tensor *y, bool may_merge, struct batches *s)
 {
     int64_t dims[TENSOR_MAX_RANK];
     int na = a->rank > 2 ? a->rank - 2 : 0, nb = b->rank > 2 ? b->rank - 2 : 0;
     if (a->rank < 1 || b->rank < 1)
-        return no_fit(ec->cx);
+        return matmul_no_fit(ec->cx);
     s->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
     s->k = a->dims[a->rank - 1];
     s->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
     if (s->k != b->dims[b->rank > 1 ? b->rank - 2 : 0] || bcast_dims(na, a->dims, nb, b->dims, dims))
-        return no_fit(ec->cx);
+        return matmul_no_fit(ec->cx);
     int rank = na > nb ? na : nb;
     s->count = dims_prod(dims, 0, rank);
     if (s->count * s->m * s->n != tensor_count(y))
-        return no_fit(ec->cx);
+        return matmul_no_fit(ec->cx);
     if (may_merge && dims_prod(b->dims, 0, nb) == 1) {
         s->m *= s->count;
         s->count = 1;
@@ -408,7 +395,7 @@ static int matmul_bind(struct bind_ctx *bc, const void *params, struct step *ste
 static int matmul_infer(struct infer_ctx *ic, const void *params)
 {
     (void)params;
-    return infer_matmul(ic, 0, 1, ic_dtype(ic, 0));
+    return matmul_infer_shape(ic, 0, 1, ic_dtype(ic, 0));
 }
 
 static int matmul_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
@@ -569,14 +556,14 @@ static int gemm_sizes(struct exec_ctx *ec, const struct gemm_attrs *g, const int
     s->b_rs = g->tb ? 1 : bd[1];
     s->b_cs = g->tb ? bd[1] : 1;
     if (bd[g->tb] != s->k || tensor_count(ec->out[0]) != s->m * s->n)
-        return no_fit(ec->cx);
+        return matmul_no_fit(ec->cx);
     s->has_c = ec_has(ec, 2) && g->beta != 0;
     if (!s->has_c)
         return 0;
     const struct tensor *c = ec->in[2];
     int64_t rows = c->rank > 1 ? c->dims[c->rank - 2] : 1, cols = c->rank > 0 ? c->dims[c->rank - 1] : 1;
     if (c->rank > 2 || (rows != 1 && rows != s->m) || (cols != 1 && cols != s->n))
-        return no_fit(ec->cx);
+        return matmul_no_fit(ec->cx);
     s->c_rs = rows == 1 ? 0 : cols;
     s->c_cs = cols == 1 ? 0 : 1;
     return 0;
@@ -729,190 +716,4 @@ const struct op op_Gemm = {
     .bind = gemm_bind,
     .cost = gemm_cost,
     .supports = product_supports,
-};
-
-/* ---- 8-bit integers ---- */
-
-/* Zero points of an operand: input z as int32, how many a matrix takes (1 or per) and from which on. */
-struct zeros {
-    int32_t *v; /* NULL: none */
-    int64_t n, per;
-};
-
-static int load_zeros(struct exec_ctx *ec, int z, int64_t per, int64_t nmat, struct zeros *out)
-{
-    *out = (struct zeros){0};
-    if (!ec_has(ec, z))
-        return 0;
-    const struct tensor *t = ec->in[z];
-    int64_t n = tensor_count(t);
-    if (n != 1 && n != per && n != per * nmat)
-        return err_set(ec->cx, E_SHAPE, "%lld zero points for %lld rows or columns", (long long)n,
-                       (long long)per);
-    if (!dtype_is_int(t->dt))
-        return ec_unsupported(ec, z);
-    out->v = ec_scratch(ec, ((size_t)n + 1) * sizeof(int32_t));
-    if (!out->v)
-        return ec->cx->err.code;
-    for (int64_t i = 0; i < n; i++)
-        out->v[i] = (int32_t)tensor_i64(t, i);
-    out->n = n;
-    out->per = per;
-    return 0;
-}
-
-static void set_zeros(const struct zeros *z, int64_t matrix, const int32_t **v, int *step)
-{
-    *v = z->v ? z->v + (z->n > z->per ? matrix * z->per : 0) : NULL;
-    *step = z->n > 1;
-}
-
-struct i8_job {
-    const struct kern *kern;
-    const struct gemm_i8 *g;
-};
-
-static void i8_range(void *arg, int64_t begin, int64_t end, int thread)
-{
-    (void)thread;
-    const struct i8_job *j = arg;
-    j->kern->gemm.i8(j->g, begin, end);
-}
-
-static bool is_byte(const struct exec_ctx *ec, int i)
-{
-    return ec_has(ec, i) && (ec->in[i]->dt == DT_UINT8 || ec->in[i]->dt == DT_INT8);
-}
-
-/* Sums of input 0 by input b into c, which has the elements of output 0. */
-static int i8_products(struct exec_ctx *ec, int b, int az, int bz, struct batches *s, int32_t *c)
-{
-    struct extents ea, eb;
-    struct zeros za, zb;
-    if (!is_byte(ec, 0) || !is_byte(ec, b) || !ec->kern->gemm.i8)
-        return ec_unsupported(ec, is_byte(ec, 0) ? b : 0);
-    const struct tensor *ta = ec->in[0], *tb = ec->in[b];
-    extents_of(ta, &ea);
-    extents_of(tb, &eb);
-    int r = make_batches(ec, &ea, &eb, ec->out[0], false, s);
-    if (r || !tensor_count(ec->out[0]))
-        return r;
-    int na = ta->rank > 2 ? ta->rank - 2 : 0, nb = tb->rank > 2 ? tb->rank - 2 : 0;
-    r = load_zeros(ec, az, s->m, dims_prod(ta->dims, 0, na), &za);
-    if (!r)
-        r = load_zeros(ec, bz, s->n, dims_prod(tb->dims, 0, nb), &zb);
-    for (int64_t i = 0; !r && i < s->count; i++) {
-        struct gemm_i8 g = {.m = s->m,
-                            .n = s->n,
-                            .k = s->k,
-                            .a_rs = s->k,
-                            .a_cs = 1,
-                            .b_rs = s->n,
-                            .b_cs = 1,
-                            .ldc = s->n,
-                            .a_signed = ta->dt == DT_INT8,
-                            .b_signed = tb->dt == DT_INT8};
-        g.a = (const char *)ta->data + s->a_at[i] * s->m * s->k;
-        g.b = (const char *)tb->data + s->b_at[i] * s->k * s->n;
-        g.c = c + i * s->m * s->n;
-        set_zeros(&za, s->a_at[i], &g.za, &g.za_step);
-        set_zeros(&zb, s->b_at[i], &g.zb, &g.zb_step);
-        struct i8_job j = {ec->kern, &g};
-        par_for(ec->pool, s->m, grain_for(s->n * s->k), i8_range, &j);
-    }
-    return r;
-}
-
-static int matmul_integer_infer(struct infer_ctx *ic, const void *params)
-{
-    (void)params;
-    return infer_matmul(ic, 0, 1, DT_INT32);
-}
-
-static int matmul_integer_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
-{
-    int r = ic->out[0] ? 0 : matmul_integer_infer(ic, params);
-    return r ? r : matmul_macs(ic, 0, out);
-}
-
-static int matmul_integer_ref(struct exec_ctx *ec, const void *params)
-{
-    (void)params;
-    struct batches s;
-    return ec_has_out(ec, 0) ? i8_products(ec, 1, 2, 3, &s, ec->out[0]->data) : 0;
-}
-
-const struct op op_MatMulInteger = {
-    .domain = "",
-    .name = "MatMulInteger",
-    .tol = TOL_EXACT,
-    .infer = matmul_integer_infer,
-    .ref = matmul_integer_ref,
-    .cost = matmul_integer_cost,
-};
-
-/* QLinearMatMul inputs: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero. */
-static int qmatmul_infer(struct infer_ctx *ic, const void *params)
-{
-    (void)params;
-    return infer_matmul(ic, 0, 3, ic_dtype(ic, 7));
-}
-
-static int qmatmul_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
-{
-    int r = ic->out[0] ? 0 : qmatmul_infer(ic, params);
-    return r ? r : matmul_macs(ic, 0, out);
-}
-
-/* Element of a scale of 1, per, or one set of per for each matrix. */
-static double scale_at(const struct tensor *t, int64_t i, int64_t per, int64_t matrix)
-{
-    int64_t n = tensor_count(t);
-    return tensor_f64(t, n == 1 ? 0 : n == per ? i : matrix * per + i);
-}
-
-static bool scale_fits(const struct tensor *t, int64_t per, const struct tensor *of)
-{
-    int64_t n = tensor_count(t), nmat = of->rank > 2 ? dims_prod(of->dims, 0, of->rank - 2) : 1;
-    return n == 1 || n == per || n == per * nmat;
-}
-
-static int qmatmul_ref(struct exec_ctx *ec, const void *params)
-{
-    (void)params;
-    struct batches s;
-    int32_t lo, hi;
-    struct tensor *y = ec->out[0];
-    if (!ec_has_out(ec, 0) || !tensor_count(y))
-        return 0;
-    if (!quant_range(y->dt, &lo, &hi))
-        return ec_unsupported(ec, 7);
-    int32_t *acc = ec_scratch(ec, (size_t)tensor_count(y) * sizeof(int32_t));
-    if (!acc)
-        return ec->cx->err.code;
-    int r = i8_products(ec, 3, 2, 5, &s, acc);
-    if (r)
-        return r;
-    if (!scale_fits(ec->in[1], s.m, ec->in[0]) || !scale_fits(ec->in[4], s.n, ec->in[3]) ||
-        tensor_count(ec->in[6]) != 1 || tensor_count(ec->in[7]) != 1)
-        return no_fit(ec->cx);
-    const struct dtype_info *info = dtype_info(y->dt);
-    double ys = tensor_f64(ec->in[6], 0), yz = tensor_f64(ec->in[7], 0);
-    for (int64_t i = 0, n = tensor_count(y); i < n; i++) {
-        int64_t mat = i / (s.m * s.n), row = i / s.n % s.m, col = i % s.n;
-        double f =
-            scale_at(ec->in[1], row, s.m, s.a_at[mat]) * scale_at(ec->in[4], col, s.n, s.b_at[mat]) / ys;
-        double v = nearbyint((double)acc[i] * f) + yz;
-        info->store_f64((char *)y->data + (size_t)i * info->size, v > lo ? (v < hi ? v : hi) : lo);
-    }
-    return 0;
-}
-
-const struct op op_QLinearMatMul = {
-    .domain = "",
-    .name = "QLinearMatMul",
-    .tol = TOL_ROUND,
-    .infer = qmatmul_infer,
-    .ref = qmatmul_ref,
-    .cost = qmatmul_cost,
 };
