@@ -190,10 +190,86 @@ def old_cases():
                target_weights=[1.0, 2.0], nodes_missing_value_tracks_true=[1, 0, 0], **t)
 
 
+def more_cases():
+    """Forms that the package has no case for, expected values by numpy."""
+    rng = np.random.default_rng(11)
+
+    def f(*s):
+        return rng.normal(size=s).astype(np.float32)
+
+    def i(*v):
+        return np.array(v, np.int64)
+
+    def parts(z):
+        return np.stack([z.real, z.imag], -1).astype(np.float32)
+
+    for n in (1, 2, 3, 7, 8, 12, 16, 17, 100):
+        x, z = f(2, n, 3, 1), f(2, n, 2)
+        yield case(f"real{n}", 20, "DFT", [x, None, np.array(1)], [parts(np.fft.fft(x[..., 0].astype(float), axis=1))])
+        c = z[..., 0].astype(float) + 1j * z[..., 1]
+        yield case(f"inverse{n}", 20, "DFT", [z], [parts(np.fft.ifft(c))], inverse=1)
+        yield case(f"onesided{n}", 17, "DFT", [x], [parts(np.fft.rfft(x[..., 0].astype(float), axis=1))], onesided=1)
+        yield case(f"to_real{n}", 20, "DFT", [z, np.array(2 * n - 1)],
+                   [np.fft.irfft(c, 2 * n - 1)[..., None].astype(np.float32)], inverse=1, onesided=1)
+    x = f(2, 5, 1)
+    for n in (3, 9):
+        yield case(f"length{n}", 20, "DFT", [x, np.array(n)], [parts(np.fft.fft(x[..., 0].astype(float), n))])
+    yield case("double", 17, "DFT", [x.astype(float)], [parts(np.fft.fft(x[..., 0].astype(float))).astype(float)])
+    sig, win = f(1, 20, 1), f(6)
+    frames = np.stack([sig[0, k:k + 6, 0] * win for k in range(0, 15, 4)])[None].astype(float)
+    yield case("window", 17, "STFT", [sig, np.array(4), win], [parts(np.fft.rfft(frames))])
+    yield case("both_sides", 17, "STFT", [sig, np.array(4), win, np.array(6)], [parts(np.fft.fft(frames))], onesided=0)
+    yield case("symmetric", 17, "HannWindow", [np.array(9)], [np.hanning(9).astype(np.float32)], periodic=0)
+    yield case("none", 17, "BlackmanWindow", [np.array(0)], [np.zeros(0, np.float32)])
+    yield case("double", 17, "BlackmanWindow", [np.array(8, np.int32)], [np.blackman(9)[:8]], output_datatype=11)
+    m = f(3, 4, 4)
+    yield case("batch", 11, "Det", [m], [np.linalg.det(m)])
+    yield case("empty", 11, "Det", [f(2, 0, 0)], [np.ones(2, np.float32)])
+    yield case("singular", 22, "Det", [np.ones((3, 3))], [np.array(0.0)])
+
+    def t(*v):
+        return np.array(v, object)
+
+    yield case("space", 20, "StringSplit", [t(" a  b ", "", " \t", "c")],
+               [np.array([["a", "b"], ["", ""], ["", ""], ["c", ""]], object), i(2, 0, 0, 1)])
+    yield case("space_once", 20, "StringSplit", [t("  a b  c ")], [np.array([["a", "b  c "]], object), i(2)], maxsplit=1)
+    yield case("empty_text", 20, "StringSplit", [t("", ",", "a,,b")],
+               [np.array([["", "", ""], ["", "", ""], ["a", "", "b"]], object), i(1, 2, 3)], delimiter=",")
+    yield case("twice", 20, "StringSplit", [t("a--b--c--d")], [np.array([["a", "b", "c--d"]], object), i(3)],
+               delimiter="--", maxsplit=2)
+    yield case("column_row", 20, "StringConcat", [t("a", "b").reshape(2, 1), t("x", "", "z")],
+               [np.array([["ax", "a", "az"], ["bx", "b", "bz"]], object)])
+    words = t("The", "\u00c9t\u00e9", "\u0416", "x", "THE")
+    yield case("fold", 10, "StringNormalizer", [words], [t("\u00e9t\u00e9", "\u0436", "x")], case_change_action="LOWER",
+               stopwords=["the"])
+    yield case("upper", 10, "StringNormalizer", [words], [t("THE", "\u00c9T\u00c9", "\u0416", "X", "THE")],
+               case_change_action="UPPER")
+    yield case("exact", 10, "StringNormalizer", [words.reshape(1, 5)], [words[1:].reshape(1, 4)], is_case_sensitive=1,
+               stopwords=["The", "\u00c9T\u00c9"])
+    grams = dict(min_gram_length=1, max_gram_length=2, ngram_counts=[0, 2], ngram_indexes=[2, 0, 1, 3],
+                 pool_int64s=[2, 3, 5, 4, 2, 2])
+    tokens = i(2, 2, 5, 4, 2, 3, 3)
+    yield case("skips", 9, "TfIdfVectorizer", [tokens], [np.array([2, 1, 3, 3], np.float32)], mode="TF",
+               max_skip_count=3, **grams)
+    yield case("idf", 9, "TfIdfVectorizer", [tokens], [np.array([20, 30, 10, 40], np.float32)], mode="IDF",
+               max_skip_count=3, weights=[10.0, 20.0, 30.0, 40.0], **grams)
+    yield case("tfidf_rows", 9, "TfIdfVectorizer", [tokens.astype(np.int32)[None]],
+               [np.array([[40, 30, 30, 40]], np.float32)], mode="TFIDF", max_skip_count=0,
+               weights=[10.0, 20.0, 30.0, 40.0], **grams)
+    a, b = f(3, 4), f(3, 4)
+    yield case("alpha", 28, "SwiGLU", [a, b], [(a / (1 + np.exp(-0.5 * a.astype(float))) * b).astype(np.float32)],
+               alpha=0.5)
+    box = np.array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [5, 5, 4, 4]]], np.float32)
+    score = np.array([[[0.5, np.nan, 0.5]]], np.float32)
+    yield case("ties_and_nan", 11, "NonMaxSuppression", [box, score, i(3), np.array([0.5], np.float32)],
+               [np.array([[0, 0, 0], [0, 0, 2]], np.int64)])
+    yield case("none_asked", 10, "NonMaxSuppression", [box, score], [np.zeros((0, 3), np.int64)])
+
+
 def main():
     out = os.path.join(os.path.dirname(__file__), "..", "..", "testdata", "nodes.zip")
     blob, count = bytearray(), 0
-    for name, rtol, atol, files in [*old_cases(), *backend_cases()]:
+    for name, rtol, atol, files in [*old_cases(), *more_cases(), *backend_cases()]:
         if sum(len(d) for _, d in files) > LIMIT:
             continue
         blob += f"case {name} {rtol:g} {atol:g}\n".encode()
