@@ -19,6 +19,7 @@ struct app {
     struct report *report; /* where results go; made from the report options */
     void *opts;            /* the command's struct */
     struct opt_list args;  /* the other arguments */
+    const char *model;     /* the one at work, where there are several: messages name it; else NULL */
     bool quiet;
     int verbose;
 };
@@ -28,6 +29,7 @@ struct cmd {
     const char *args;             /* synopsis of the arguments: "MODEL..." */
     const char *summary;          /* half a line for the list of commands */
     const char *about;            /* paragraphs for help and the manual page, apart by an empty line */
+    const char *finding;          /* what exit code 1 means, without a full stop */
     const char *const *examples;  /* command line, explanation, ..., NULL */
     const struct opt_use *uses;   /* groups of options; a NULL group ends them */
     size_t opts_size;             /* of the command's struct, which begins zeroed */
@@ -59,7 +61,7 @@ int cmd_worse(int a, int b);
  * well. */
 int cmd_expand_models(struct app *app, struct opt_list *models);
 
-/* ---- option groups (CLI.md has the list of spellings) ---- */
+/* ---- option groups: what several commands share is spelled and parsed once ---- */
 
 /* How a model is read (group_model.c). */
 struct model_opts {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { PATH_SIZE = 4096, ARG_SIZE = 200 };
 
@@ -44,6 +45,14 @@ struct page {
     const struct opt_group *group;
 };
 
+/* Help texts have no full stop; some end in another mark. */
+static void roff_sentence(FILE *f, const char *text)
+{
+    size_t n = strlen(text);
+    roff(f, text);
+    fputs(n && strchr(".?!", text[n - 1]) ? "\n" : ".\n", f);
+}
+
 static void man_row(void *user, const struct cmd *cmd, const struct opt_group *g, const struct opt *o)
 {
     struct page *p = user;
@@ -64,27 +73,28 @@ static void man_row(void *user, const struct cmd *cmd, const struct opt_group *g
         fputs("\\fR", p->f);
     }
     fputc('\n', p->f);
-    roff(p->f, o->help);
-    fputs(".\n", p->f);
+    roff_sentence(p->f, o->help);
     if (o->more) {
         roff(p->f, o->more);
         fputc('\n', p->f);
     }
 }
 
-static void man_exit(FILE *f)
+static void man_exit(FILE *f, const struct cmd *cmd)
 {
-    static const char *const codes[] = {
+    const char *const codes[] = {
         "done, or the answer is yes",
-        "a finding: outputs differ, a limit is not kept",
+        cmd->finding ? cmd->finding : "a finding of the command: its page says which",
         "wrong usage",
         "bad input: a model, tensor or data file",
         "the model is legal, but cannot be run or expressed here",
         "the machine failed: input or output, memory, a limit on memory or time",
     };
     fputs(".SH EXIT STATUS\n", f);
-    for (int i = 0; i < (int)(sizeof codes / sizeof *codes); i++)
-        fprintf(f, ".TP\n%d\n%s.\n", i, codes[i]);
+    for (int i = 0; i < (int)(sizeof codes / sizeof *codes); i++) {
+        fprintf(f, ".TP\n%d\n", i);
+        roff_sentence(f, codes[i]);
+    }
     fputs(".PP\nWith several models, the highest of theirs.\n", f);
 }
 
@@ -97,8 +107,7 @@ static void man_examples(FILE *f, const struct cmd *cmd)
         fputs(".TP\n\\fB", f);
         roff(f, e[0]);
         fputs("\\fR\n", f);
-        roff(f, e[1]);
-        fputs(".\n", f);
+        roff_sentence(f, e[1]);
     }
 }
 
@@ -133,6 +142,10 @@ static void man_page(FILE *f, const struct cmd *cmd)
     fputs("\n.SH SYNOPSIS\n\\fBonnxtool", f);
     fprintf(f, "%s%s\\fR %s", *sub ? " " : "", sub, cmd->name ? "[\\fIOPTION\\fR]... " : "");
     roff(f, cmd->args);
+    if (!cmd->name)
+        fputs("\n.br\n\\fBonnxtool\\fR \\-\\-list \\fIWHAT\\fR\n.br\n"
+              "\\fBonnxtool\\fR \\-\\-generate \\fIWHAT\\fR [\\fIDIR\\fR]",
+              f);
     fputs("\n.SH DESCRIPTION\n", f);
     roff(f, cmd->about);
     fputc('\n', f);
@@ -142,7 +155,7 @@ static void man_page(FILE *f, const struct cmd *cmd)
     struct page p = {f, NULL};
     opt_each(cmd, man_row, &p);
     man_examples(f, cmd);
-    man_exit(f);
+    man_exit(f, cmd);
     fputs(".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nIf set and not empty, text has no colours by default.\n",
           f);
     man_see_also(f, cmd);
@@ -346,6 +359,11 @@ static FILE *open_file(struct app *app, const char *dir, const char *name, char 
 {
     if (!dir)
         return stdout;
+    if (mkdir(dir, 0777) && errno != EEXIST) {
+        cmd_fail(app, ot_fail(app->ctx, EXIT_MACHINE, "--generate: folder %s cannot be made: %s", dir,
+                              strerror(errno)));
+        return NULL;
+    }
     snprintf(path, PATH_SIZE, "%s/%s", dir, name);
     FILE *f = fopen(path, "w");
     if (!f)

@@ -45,8 +45,12 @@ struct compare_opts {
 };
 extern const struct opt_group group_compare;
 void compare_defaults(struct compare_opts *o);
-/* The tolerance for one output. False: a malformed --rtol or --atol, the usage error is printed. */
-bool compare_tolerance(struct app *app, const struct compare_opts *o, const char *output,
-                       struct ot_tolerance *t);
+/* Numbers that are none, and limits of a comparison that nothing asks for: a gate that tests nothing must not
+ * pass. expected: there is something to compare with. EXIT_DONE, or the usage error is printed. */
+int compare_check(struct app *app, const struct compare_opts *o, bool expected);
+/* Whether the names of --rtol and --atol are outputs of the model; as above. */
+int compare_check_names(struct app *app, const struct compare_opts *o, const ot_model *m);
+/* The tolerance for one output; the options have passed compare_check. */
+void compare_tolerance(const struct compare_opts *o, const char *output, struct ot_tolerance *t);
 
 #endif

@@ -262,6 +262,7 @@ const struct cmd cmd_inspect = {
         "--shape gives them. Activation memory is given twice: every value with memory of its own, and "
         "the most that is alive at the same time when each is freed behind its last use.\n\nWeights are "
         "not read, except for --tensor, --check-values and --fingerprint weights.",
+    .finding = "not used: what is found is in the report",
     .examples = examples,
     .uses = uses,
     .opts_size = sizeof(struct inspect_opts),

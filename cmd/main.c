@@ -19,16 +19,29 @@ const struct cmd *const cmds[] = {
 
 /* ---- messages ---- */
 
+/* "onnxtool: ", and the model when there are several and the line does not begin with it. */
+static void print_origin(const struct app *app, const char *line)
+{
+    char safe[2001];
+    fputs("onnxtool: ", stderr);
+    if (!app->model)
+        return;
+    ot_escape(safe, sizeof safe, app->model);
+    if (strncmp(line, safe, strlen(safe)) != 0)
+        fprintf(stderr, "%s: ", safe);
+}
+
 static void log_line(void *user, enum ot_log_level level, const char *line)
 {
     static const char *const words[] = {"error: ", "warning: ", "", ""};
-    (void)user;
-    fprintf(stderr, "onnxtool: %s%s\n", words[level], line);
+    print_origin(user, line);
+    fprintf(stderr, "%s%s\n", words[level], line);
 }
 
 int cmd_fail(struct app *app, int status)
 {
-    fprintf(stderr, "onnxtool: %s\n", ot_error(app->ctx));
+    print_origin(app, ot_error(app->ctx));
+    fprintf(stderr, "%s\n", ot_error(app->ctx));
     if (app->report)
         rp_error(app->report, ot_error(app->ctx));
     return ot_exit_code(status);
@@ -54,7 +67,7 @@ void cmd_note(struct app *app, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    fputs("onnxtool: ", stderr);
+    print_origin(app, "");
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);
@@ -172,7 +185,8 @@ static const char *const generate_names[] = {"man", "bash", "zsh", "fish", NULL}
 static const struct opt top_rows[] = {
     {"list", 0, OPT_CHOICE, TOP(list), .help = "what this program knows", .choices = list_names},
     {"generate", 0, OPT_CHOICE, TOP(generate), .help = "write manual pages or completions into DIR",
-     .more = "Without DIR to standard output.", .choices = generate_names},
+     .more = "DIR is made when it is missing. Without DIR all goes to standard output.",
+     .choices = generate_names},
     {0},
 };
 static const struct opt_group group_top = {"About the tool", top_rows};
@@ -314,7 +328,7 @@ static void set_log_level(struct app *app)
                              : app->verbose == 0 ? OT_LOG_WARN
                              : app->verbose == 1 ? OT_LOG_INFO
                                                  : OT_LOG_DEBUG;
-    ot_set_log(app->ctx, log_line, NULL, most);
+    ot_set_log(app->ctx, log_line, app, most);
 }
 
 /* Flushes standard output; the exit code when that fails is the machine's, unless the reader went away. */
@@ -338,6 +352,11 @@ static int check_args(struct app *app)
     return EXIT_DONE;
 }
 
+static void open_report(struct app *app, enum format format, bool color)
+{
+    app->report = report_new(stdout, format, color, app->cmd->name ? app->cmd->name : "onnxtool");
+}
+
 static int run_parsed(struct app *app)
 {
     const struct cmd *cmd = app->cmd;
@@ -353,13 +372,31 @@ static int run_parsed(struct app *app)
     app->quiet = ro->quiet;
     app->verbose = ro->verbose;
     set_log_level(app);
+    open_report(app, ro->json ? FORMAT_JSON : (enum format)ro->format, use_color(ro));
     int code = check_args(app);
-    if (code)
-        return code;
-    app->report = report_new(stdout, ro->json ? FORMAT_JSON : (enum format)ro->format, use_color(ro),
-                             cmd->name ? cmd->name : "onnxtool");
-    code = cmd->run(app);
+    if (!code)
+        code = cmd->run(app);
     return close_output(report_end(app->report, code), code);
+}
+
+/* Whether the command line asks for JSON, though it has a mistake somewhere. */
+static bool asks_for_json(int argc, const char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "--format=json") == 0 ||
+            (strcmp(argv[i], "--format") == 0 && i + 1 < argc && strcmp(argv[i + 1], "json") == 0))
+            return true;
+    return false;
+}
+
+/* The usage error of opt_parse; a JSON document like every other failure when that was asked for. */
+static int wrong_options(struct app *app, int status, int argc, const char **argv)
+{
+    if (asks_for_json(argc, argv))
+        open_report(app, FORMAT_JSON, false);
+    int code = cmd_fail(app, status);
+    opt_synopsis(stderr, app->cmd);
+    return app->report ? close_output(report_end(app->report, code), code) : code;
 }
 
 static int run_cmd(const struct cmd *cmd, int argc, const char **argv)
@@ -375,8 +412,7 @@ static int run_cmd(const struct cmd *cmd, int argc, const char **argv)
         cmd->defaults(app.opts);
     int code = opt_parse(app.ctx, cmd, argc, argv, app.opts, &app.args);
     if (code) {
-        code = cmd_fail(&app, code);
-        opt_synopsis(stderr, cmd);
+        code = wrong_options(&app, code, argc, argv);
     } else {
         code = run_parsed(&app);
     }

@@ -234,7 +234,7 @@ static int unknown_option(ot_ctx *c, const struct cmd *cmd, const struct rows *r
     free(word);
     if (near)
         return ot_fail(c, EXIT_USAGE, "%s has no option %s; did you mean --%s?", of, bad, near);
-    return ot_fail(c, EXIT_USAGE, "%s has no option %s", of, bad);
+    return ot_fail(c, EXIT_USAGE, "%s has no option %s; --help lists them", of, bad);
 }
 
 static int popt_failure(ot_ctx *c, const struct cmd *cmd, const struct rows *rows, poptContext pc, int rc)
@@ -292,17 +292,19 @@ void opt_synopsis(FILE *f, const struct cmd *cmd)
     if (cmd->name)
         fprintf(f, "usage: onnxtool %s [OPTION]... %s\n", cmd->name, cmd->args);
     else
-        fprintf(f, "usage: onnxtool %s\n", cmd->args);
+        fprintf(f, "usage: onnxtool %s\n       onnxtool --list WHAT\n       onnxtool --generate WHAT [DIR]\n",
+                cmd->args);
 }
 
 enum { HELP_COLUMN = 32, HELP_WIDTH = 100 };
 
 /* Words of text, broken at HELP_WIDTH, lines after the first indented; col: where the cursor is. */
-static void print_wrapped(FILE *f, const char *text, int indent, int col)
+static void print_words(FILE *f, const char *text, size_t len, int indent)
 {
-    while (*text) {
+    int col = indent;
+    for (const char *end = text + len; text < end;) {
         size_t word = strcspn(text, " \n");
-        bool para = strncmp(text + word, "\n\n", 2) == 0;
+        word = word < (size_t)(end - text) ? word : (size_t)(end - text);
         if (col > indent && col + 1 + (int)word > HELP_WIDTH) {
             fprintf(f, "\n%*s", indent, "");
             col = indent;
@@ -313,12 +315,21 @@ static void print_wrapped(FILE *f, const char *text, int indent, int col)
         fprintf(f, "%.*s", (int)word, text);
         col += (int)word;
         text += word + strspn(text + word, " \n");
-        if (para) {
-            fprintf(f, "\n\n%*s", indent, "");
-            col = indent;
-        }
     }
     fputc('\n', f);
+}
+
+/* Paragraphs, apart by an empty line; the first alone unless all is true. The cursor is at indent. */
+static void print_wrapped(FILE *f, const char *text, int indent, bool all)
+{
+    for (;;) {
+        const char *end = strstr(text, "\n\n");
+        print_words(f, text, end ? (size_t)(end - text) : strlen(text), indent);
+        if (!end || !all)
+            return;
+        text = end + 2;
+        fprintf(f, "\n%*s", indent, "");
+    }
 }
 
 struct help {
@@ -342,10 +353,10 @@ static void help_row(void *user, const struct cmd *cmd, const struct opt_group *
         fprintf(h->f, "\n%*s", HELP_COLUMN, "");
     else
         fprintf(h->f, "%*s", HELP_COLUMN - n, "");
-    print_wrapped(h->f, o->help, HELP_COLUMN, HELP_COLUMN);
+    print_wrapped(h->f, o->help, HELP_COLUMN, true);
     if (h->full && o->more) {
         fprintf(h->f, "%*s", HELP_COLUMN, "");
-        print_wrapped(h->f, o->more, HELP_COLUMN, HELP_COLUMN);
+        print_wrapped(h->f, o->more, HELP_COLUMN, true);
     }
 }
 
@@ -360,7 +371,7 @@ void opt_help(FILE *f, const struct cmd *cmd, bool full)
 {
     opt_synopsis(f, cmd);
     fputc('\n', f);
-    print_wrapped(f, full || !strstr(cmd->about, "\n\n") ? cmd->about : cmd->summary, 0, 0);
+    print_wrapped(f, cmd->about, 0, full);
     if (!cmd->name)
         help_commands(f);
     struct help h = {f, full, NULL};

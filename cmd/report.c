@@ -10,12 +10,13 @@
 
 #include "cmd.h"
 
-enum { ROW_KEY = 14, JSON_DEPTH = 64, SCHEMA_VERSION = 1 };
+enum { ROW_KEY = 14, ROW_KEY_MAX = 40, JSON_DEPTH = 64, SCHEMA_VERSION = 1 };
 
 struct report {
     FILE *out;
     enum format format;
     bool color;
+    int key_width;
     const char *error; /* the last one, kept */
     /* JSON: the brackets that are open, and whether something stands in each. */
     int depth;
@@ -64,7 +65,7 @@ static char *keep(struct report *r, char *s)
 struct report *report_new(FILE *out, enum format format, bool color, const char *command)
 {
     struct report *r = xalloc(sizeof *r);
-    *r = (struct report){.out = out, .format = format, .color = color};
+    *r = (struct report){.out = out, .format = format, .color = color, .key_width = ROW_KEY};
     js_obj(r, NULL);
     js_int(r, "schema_version", SCHEMA_VERSION);
     js_str(r, "command", command);
@@ -108,6 +109,15 @@ FILE *rp_file(struct report *r)
 }
 
 /* ---- text ---- */
+
+/* Characters, not bytes: the text is valid UTF-8. */
+static size_t text_width(const char *s)
+{
+    size_t n = 0;
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
 
 static char *format_new(const char *fmt, va_list ap)
 {
@@ -156,8 +166,14 @@ void rp_row(struct report *r, const char *key, const char *fmt, ...)
     va_start(ap, fmt);
     char *s = format_new(fmt, ap);
     va_end(ap);
-    fprintf(r->out, "  %-*s %s\n", ROW_KEY, key, s);
+    int pad = r->key_width - (int)text_width(key);
+    fprintf(r->out, "  %s%*s %s\n", key, pad > 0 ? pad : 0, "", s);
     free(s);
+}
+
+void rp_key_width(struct report *r, size_t columns)
+{
+    r->key_width = columns < ROW_KEY ? ROW_KEY : columns > ROW_KEY_MAX ? ROW_KEY_MAX : (int)columns;
 }
 
 const char *rp_verdict(struct report *r, bool good, const char *text)
@@ -409,15 +425,6 @@ void table_cell(struct table *t, const char *fmt, ...)
 void table_int(struct table *t, int64_t v)
 {
     table_cell(t, "%lld", (long long)v);
-}
-
-/* Characters, not bytes: the text is valid UTF-8. */
-static size_t text_width(const char *s)
-{
-    size_t n = 0;
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
 }
 
 static void csv_cell(FILE *f, const char *s)

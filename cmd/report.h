@@ -30,6 +30,8 @@ void rp_text(struct report *r, const char *fmt, ...) __attribute__((format(print
 void rp_title(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "  key        value", values of all rows below each other. An empty key continues the one above. */
 void rp_row(struct report *r, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Keys of the rows that follow get so many columns, never fewer than usual nor more than half a line. */
+void rp_key_width(struct report *r, size_t columns);
 /* Text in the colour for good (true) or bad news. Returns text itself without colour, else a copy. */
 const char *rp_verdict(struct report *r, bool good, const char *text);
 /* s, with control bytes and bad UTF-8 escaped. Lives as long as the report. NULL gives "". */

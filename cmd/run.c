@@ -1,6 +1,7 @@
 /* onnxtool run: feeds a model, runs it, shows and checks what comes out. */
 #include "run.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +13,13 @@
 static const struct opt rows[] = {
     {"save", 0, OPT_STRING, AT(save), .arg = "PATH", .help = "keep the outputs: an .npz, or a folder",
      .more = "A folder gets a file an output: .npy, or .pb for types that numpy lacks. With several samples "
-             "it gets a "
-             "folder test_data_set_N for each.",
+             "it gets a folder test_data_set_N for each.",
      .complete = OPT_FILE},
     {"save-inputs", 0, OPT_STRING, AT(save_inputs), .arg = "PATH",
      .help = "keep the inputs, made-up ones too", .complete = OPT_FILE},
     {"dump", 0, OPT_LIST, AT(dump), .arg = "GLOB", .help = "keep intermediate values by name, into --save",
      .more = "Optimization keeps the values that are named without wildcards; with wildcards only what is "
-             "left is "
-             "seen, -O none sees all."},
+             "left is seen, -O none sees all."},
     {"top", 0, OPT_INT, AT(top), .arg = "K", .help = "show the K largest elements of each row of the outputs",
      .lo = 1, .hi = 1000},
     {"labels", 0, OPT_STRING, AT(labels), .arg = "FILE", .help = "class names, one a line",
@@ -30,7 +29,8 @@ static const struct opt rows[] = {
     {"check-finite", 0, OPT_FLAG, AT(check_finite),
      .help = "exit 1 at the first node that makes a NaN or Inf, and name it"},
     {"placement", 0, OPT_FLAG, AT(placement), .help = "show which provider and kernel ran each node"},
-    {"profile", 0, OPT_FLAG, AT(profile), .help = "show where the time went"},
+    {"profile", 0, OPT_FLAG, AT(profile), .help = "show where the time went",
+     .more = "Of the runs that are made, the first one included, which is slower than those behind it."},
     {"feedback", 0, OPT_COMMAS, AT(feedback), .arg = "OUT=IN[,...]",
      .help = "run in steps: output OUT of one is input IN of the next",
      .more = "For models with a state, or a cache that grows. Stars match as in "
@@ -78,6 +78,12 @@ static const char **kept_values(const struct opt_list *dump)
     return names;
 }
 
+static int no_dump(struct job *j, size_t i, const char *why)
+{
+    return cmd_usage(j->app, "--dump: '%s' %s%s", j->o->dump.v[i], why,
+                     j->o->engine.level == OT_OPT_NONE ? "" : " (-O none computes every value of the file)");
+}
+
 static int open_session(struct job *j, const ot_values *first)
 {
     struct ot_session_opts so = engine_session_opts(&j->o->engine);
@@ -93,6 +99,9 @@ static int open_session(struct job *j, const ot_values *first)
         return cmd_fail(j->app, rc);
     if (j->o->dump.n || j->o->check_finite || j->o->trace)
         ot_session_watch(j->s, watch_step, j);
+    for (size_t i = 0; i < j->o->dump.n; i++)
+        if (!ot_session_makes(j->s, j->o->dump.v[i]))
+            return no_dump(j, i, "matches no value of the model");
     return EXIT_DONE;
 }
 
@@ -107,6 +116,19 @@ static int read_side_files(struct job *j)
     if (!code)
         code = read_truth(j);
     return code ? code : read_expected(j);
+}
+
+static bool is_archive(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 4 && strcmp(path + n - 4, ".npz") == 0;
+}
+
+static int check_archive(struct job *j, const char *opt, const char *path)
+{
+    if (!path || j->samples < 2 || !is_archive(path))
+        return EXIT_DONE;
+    return cmd_usage(j->app, "--%s: %zu samples do not go into one archive: give a folder", opt, j->samples);
 }
 
 static int open_job(struct job *j)
@@ -129,9 +151,14 @@ static int open_job(struct job *j)
     if (rc)
         return cmd_fail(j->app, rc);
     j->samples = ot_feed_count(j->feed);
-    input_notes(j->app, j->m, j->feed, first);
     j->dump_hit = xalloc((j->o->dump.n + 1) * sizeof *j->dump_hit);
     code = steps_check(j, first);
+    if (!code)
+        code = compare_check_names(j->app, &j->o->compare, j->m);
+    if (!code)
+        code = check_archive(j, "save", j->o->save);
+    if (!code)
+        code = check_archive(j, "save-inputs", j->o->save_inputs);
     if (!code)
         code = read_side_files(j);
     return code ? code : open_session(j, first);
@@ -169,8 +196,6 @@ static int save_values(struct job *j, const ot_values *v, const char *path)
     char *sub = NULL;
     if (j->samples > 1) {
         size_t n = strlen(path);
-        if (n > 4 && strcmp(path + n - 4, ".npz") == 0)
-            return cmd_usage(j->app, "%zu samples do not go into one archive: give a folder", j->samples);
         if (mkdir(path, 0777) && access(path, F_OK))
             return cmd_fail(j->app, ot_fail(j->app->ctx, EXIT_MACHINE, "%s: cannot be made", path));
         sub = xalloc(n + 48);
@@ -226,6 +251,28 @@ static int after_sample(struct job *j)
     return cmd_worse(code, compare_outputs(j));
 }
 
+/* What was fed, and how the values that no file gave were made up. */
+static void json_inputs(struct job *j, const ot_values *in)
+{
+    struct report *r = j->app->report;
+    const ot_model *m = ot_session_model(j->s);
+    char type[200];
+    js_arr(r, "inputs");
+    for (size_t i = 0; i < ot_model_ninputs(m); i++) {
+        const char *name = ot_model_input(m, i)->name, *how = ot_feed_how(j->feed, i);
+        const ot_tensor *t = ot_values_find(in, name);
+        if (!t)
+            continue;
+        js_obj(r, NULL);
+        js_str(r, "name", name);
+        js_str(r, "type", ot_tensor_text(t, type, sizeof type));
+        js_bool(r, "made_up", how != NULL);
+        js_str(r, "how", how ? how : "from a file");
+        js_end(r);
+    }
+    js_end(r);
+}
+
 static int run_sample(struct job *j)
 {
     const ot_values *in;
@@ -235,16 +282,17 @@ static int run_sample(struct job *j)
         return cmd_fail(j->app, rc);
     begin_sample(j);
     rc = ot_session_run(c, j->s, in);
-    while (rc && j->sample == 0 && ot_feed_retry(j->feed, rc) && !next_inputs(j, &in)) {
+    while (rc && j->sample == 0 && ot_feed_retry(j->feed, rc) && !next_inputs(j, &in))
         rc = ot_session_run(c, j->s, in);
-        if (!rc) {
-            cmd_note(j->app, "the first sizes did not fit, others do:");
-            input_notes(j->app, ot_session_model(j->s), j->feed, in);
-        }
-    }
+    if (j->sample == 0)
+        input_notes(j->app, ot_session_model(j->s), j->feed, in);
+    json_inputs(j, in);
     if (j->o->save_inputs)
         code = save_values(j, in, j->o->save_inputs);
-    code = cmd_worse(code, rc ? cmd_fail(j->app, rc) : after_sample(j));
+    if (rc && j->not_finite)
+        code = cmd_worse(code, EXIT_FINDING);
+    else
+        code = cmd_worse(code, rc ? cmd_fail(j->app, rc) : after_sample(j));
     if (!rc && j->nlinks)
         code = cmd_worse(code, steps_keep(j));
     js_end(j->app->report);
@@ -255,9 +303,7 @@ static int check_dumps(struct job *j)
 {
     for (size_t i = 0; i < j->o->dump.n; i++)
         if (!j->dump_hit[i])
-            return cmd_usage(
-                j->app, "--dump '%s' matches no value that was computed%s", j->o->dump.v[i],
-                j->o->engine.level == OT_OPT_NONE ? "" : " (-O none computes every value of the file)");
+            return no_dump(j, i, "matches no value that was computed");
     return EXIT_DONE;
 }
 
@@ -271,6 +317,16 @@ static int run_samples(struct job *j)
     return code;
 }
 
+/* A check that finds nothing says so. */
+static void show_finite(struct job *j)
+{
+    if (!j->o->check_finite)
+        return;
+    js_bool(j->app->report, "all_finite", !j->not_finite);
+    if (!j->not_finite)
+        rp_row(j->app->report, "finite", "%s", rp_verdict(j->app->report, true, "all values are finite"));
+}
+
 static int run_model(struct app *app, const char *path)
 {
     struct job j = {.app = app, .o = app->opts, .path = path};
@@ -282,6 +338,7 @@ static int run_model(struct app *app, const char *path)
         if (code <= EXIT_FINDING) {
             code = cmd_worse(code, check_dumps(&j));
             code = cmd_worse(code, show_accuracy(&j));
+            show_finite(&j);
         }
         if (j.o->placement)
             show_placement(&j);
@@ -290,14 +347,70 @@ static int run_model(struct app *app, const char *path)
         if (j.o->trace)
             code = cmd_worse(code, write_trace(&j));
     }
+    if (code > EXIT_FINDING)
+        js_str(app->report, "error", ot_error(app->ctx));
     js_end(app->report);
     close_job(&j);
     return code;
 }
 
-static int run(struct app *app)
+/* ---- what is asked for, before anything is read ---- */
+
+/* Whether something can be written at path: what is there already, else the folder that it would stand in. */
+static int check_place(struct app *app, const char *opt, const char *path, bool folder)
 {
-    const struct run_opts *o = app->opts;
+    struct stat st;
+    char *dir = xdup(path);
+    for (size_t n = strlen(dir); n > 1 && dir[n - 1] == '/'; n--)
+        dir[n - 1] = '\0';
+    char *slash = strrchr(dir, '/');
+    bool there = stat(path, &st) == 0;
+    if (there && folder != S_ISDIR(st.st_mode)) {
+        free(dir);
+        return cmd_usage(app, "--%s: %s is %s folder", opt, path, folder ? "no" : "a");
+    }
+    if (slash)
+        slash[slash == dir] = '\0';
+    const char *where = there ? path : slash ? dir : ".";
+    int code = EXIT_DONE;
+    if (access(where, W_OK))
+        code = cmd_fail(app, ot_fail(app->ctx, EXIT_MACHINE, "--%s: %s cannot be written: %s: %s", opt, path,
+                                     where, strerror(errno)));
+    free(dir);
+    return code;
+}
+
+/* "out.xyz" is more likely a file of a format that we do not write than a folder. */
+static bool looks_like_file(const char *path)
+{
+    struct stat st;
+    const char *name = strrchr(path, '/'), *dot = strrchr(name ? name + 1 : path, '.');
+    return dot && dot[1] && !(stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+static int check_save(struct app *app, const char *opt, const char *path)
+{
+    if (!path)
+        return EXIT_DONE;
+    if (!is_archive(path) && looks_like_file(path))
+        return cmd_usage(app, "--%s: %s is neither an .npz nor a folder; %s/ makes a folder of that name",
+                         opt, path, path);
+    return check_place(app, opt, path, !is_archive(path));
+}
+
+static int check_places(struct app *app, const struct run_opts *o)
+{
+    int code = check_save(app, "save", o->save);
+    if (!code)
+        code = check_save(app, "save-inputs", o->save_inputs);
+    if (!code && o->trace)
+        code = check_place(app, "trace", o->trace, false);
+    return code;
+}
+
+static int check_options(struct app *app, const struct run_opts *o)
+{
+    const char *one = o->save ? "save" : o->save_inputs ? "save-inputs" : o->trace ? "trace" : NULL;
     if (o->dump.n && !o->save)
         return cmd_usage(app, "--dump needs --save PATH to put the values into");
     if (o->labels && !o->top)
@@ -306,14 +419,28 @@ static int run(struct app *app)
         return cmd_usage(app, "--steps needs --feedback OUT=IN");
     if (!isnan(o->compare.min_top1) && !o->truth && !o->compare.expect.n)
         return cmd_usage(app, "--min-top1 needs --truth or --expect to know what is right");
-    engine_limits(app, &o->engine);
+    if (one && app->args.n > 1)
+        return cmd_usage(app, "--%s takes one model, not %zu: the last one would be left", one, app->args.n);
+    int code = compare_check(app, &o->compare, o->compare.expect.n > 0);
+    return code ? code : check_places(app, o);
+}
+
+static int run(struct app *app)
+{
+    const struct run_opts *o = app->opts;
     int code = cmd_expand_models(app, &app->args);
+    int wrong = check_options(app, o);
+    if (wrong)
+        return wrong;
+    engine_limits(app, &o->engine);
     js_arr(app->report, "models");
     for (size_t i = 0; i < app->args.n; i++) {
         if (app->args.n > 1)
             rp_title(app->report, "%s", rp_name(app->report, app->args.v[i]));
+        app->model = app->args.n > 1 ? app->args.v[i] : NULL;
         code = cmd_worse(code, run_model(app, app->args.v[i]));
     }
+    app->model = NULL;
     js_end(app->report);
     return code;
 }
@@ -338,13 +465,13 @@ const struct cmd cmd_run = {
     .name = "run",
     .args = "MODEL...",
     .summary = "run a model and check what comes out",
+    .finding = "an output differs from --expect, the accuracy is below --min-top1, or --check-finite found "
+               "something",
     .about = "Runs models on inputs from files, or on made-up inputs that they take, and shows a summary of "
              "each output.\n\n"
              "Exit code 1 means that an output differs from --expect, that the accuracy is below --min-top1, "
-             "or that "
-             "--check-finite found something; 4 that the model is legal but has nodes that cannot run here, "
-             "all of "
-             "which are named.",
+             "or that --check-finite found something; 4 that the model is legal but has nodes that cannot "
+             "run here, all of which are named.",
     .examples = examples,
     .uses = uses,
     .opts_size = sizeof(struct run_opts),

@@ -33,6 +33,7 @@ struct job {
 
     ot_values *dumped; /* intermediates of the sample that matched --dump */
     bool *dump_hit;    /* by --dump pattern */
+    bool not_finite;   /* --check-finite found something, and reported it */
     const char **labels;
     size_t nlabels;
     ot_tensor *truth;

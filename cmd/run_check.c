@@ -68,6 +68,10 @@ int show_accuracy(struct job *j)
     struct report *r = j->app->report;
     if (!j->truth || !j->judged)
         return EXIT_DONE;
+    if (j->judged < ot_tensor_count(j->truth))
+        return cmd_fail(j->app,
+                        ot_fail(j->app->ctx, EXIT_INPUT, "%s holds %lld answers, the samples give only %lld",
+                                j->o->truth, (long long)ot_tensor_count(j->truth), (long long)j->judged));
     int64_t k = j->o->top > 1 ? j->o->top : 5;
     double top1 = (double)j->right1 / (double)j->judged, topk = (double)j->rightk / (double)j->judged;
     rp_row(r, "accuracy", "%.2f%%  (%lld of %lld right; among the best %lld: %.2f%%)", 100 * top1,
@@ -79,9 +83,6 @@ int show_accuracy(struct job *j)
     js_int(r, "k", k);
     js_num(r, "topk", topk);
     js_end(r);
-    if (j->judged < ot_tensor_count(j->truth))
-        cmd_note(j->app, "%s holds %lld answers, the samples gave %lld", j->o->truth,
-                 (long long)ot_tensor_count(j->truth), (long long)j->judged);
     if (top1 < j->o->compare.min_top1) {
         rp_row(r, "", "%s", rp_verdict(r, false, rp_str(r, "below --min-top1 %g", j->o->compare.min_top1)));
         return EXIT_FINDING;
@@ -280,8 +281,7 @@ static int compare_output(struct job *j, size_t i, bool *any)
     if (!want)
         return EXIT_DONE;
     *any = true;
-    if (!compare_tolerance(j->app, &j->o->compare, name, &tol))
-        return EXIT_USAGE;
+    compare_tolerance(&j->o->compare, name, &tol);
     tol.top_k = (int)j->o->top;
     int rc = ot_compare(j->app->ctx, got, want, &tol, &d);
     if (rc)
@@ -316,21 +316,56 @@ static bool finite_tensor(const ot_tensor *t)
     return !t || !ot_tensor_stats(t, &s) || !(s.nan || s.pos_inf || s.neg_inf);
 }
 
-/* "x: float[1,3] in -3..5" for each input that is there. */
+/* "x float[1,3] in -3..5" for each input that is there; as objects in JSON. */
 static const char *input_ranges(struct job *j, const struct ot_step_view *v)
 {
     struct report *r = j->app->report;
     const char *line = "";
     char type[160];
+    js_arr(r, "inputs");
     for (int i = 0; i < v->nin; i++) {
         struct ot_stats s;
         if (!v->in[i] || !ot_tensor_stats(v->in[i], &s))
             continue;
-        line = rp_str(r, "%s%s%s %s in %s..%s%s", line, *line ? "; " : "", rp_name(r, v->in_names[i]),
-                      ot_tensor_text(v->in[i], type, sizeof type), rp_num(r, s.min, 6), rp_num(r, s.max, 6),
+        ot_tensor_text(v->in[i], type, sizeof type);
+        line = rp_str(r, "%s%s%s %s in %s..%s%s", line, *line ? "; " : "", rp_name(r, v->in_names[i]), type,
+                      rp_num(r, s.min, 6), rp_num(r, s.max, 6),
                       s.nan || s.pos_inf || s.neg_inf ? " and already NaN or Inf" : "");
+        js_obj(r, NULL);
+        js_str(r, "name", v->in_names[i]);
+        js_str(r, "type", type);
+        js_num(r, "min", s.min);
+        js_num(r, "max", s.max);
+        js_int(r, "nan", s.nan);
+        js_int(r, "inf", s.pos_inf + s.neg_inf);
+        js_end(r);
     }
+    js_end(r);
     return line;
+}
+
+static void report_not_finite(struct job *j, const struct ot_step_view *v, const char *value,
+                              const struct ot_stats *s)
+{
+    struct report *r = j->app->report;
+    int64_t inf = s->pos_inf + s->neg_inf;
+    const char *what = s->nan && inf ? "NaN and Inf" : s->nan ? "NaN" : "Inf";
+    js_obj(r, "not_finite");
+    js_str(r, "node", v->node);
+    js_str(r, "operator", v->op);
+    js_str(r, "value", value);
+    js_int(r, "elements", s->count);
+    js_int(r, "nan", s->nan);
+    js_int(r, "inf", inf);
+    const char *inputs = input_ranges(j, v);
+    js_end(r);
+    rp_row(r, "not finite", "%s",
+           rp_verdict(r, false,
+                      rp_str(r, "node '%s' (%s) is the first to make %s: %lld of %lld elements of '%s'",
+                             rp_name(r, v->node), v->op, what, (long long)(s->nan + inf), (long long)s->count,
+                             rp_name(r, value))));
+    if (*inputs)
+        rp_row(r, "", "it was given %s", inputs);
 }
 
 static int check_finite(struct job *j, ot_ctx *c, const struct ot_step_view *v)
@@ -340,12 +375,9 @@ static int check_finite(struct job *j, ot_ctx *c, const struct ot_step_view *v)
         if (finite_tensor(v->out[o]))
             continue;
         ot_tensor_stats(v->out[o], &s);
-        return ot_fail(
-            c, EXIT_FINDING,
-            "node '%s' (%s) is the first to make %s%s%s: %lld of %lld elements of '%s'; inputs: %s", v->node,
-            v->op, s.nan ? "NaN" : "", s.nan && (s.pos_inf || s.neg_inf) ? " and " : "",
-            s.pos_inf || s.neg_inf ? "Inf" : "", (long long)(s.nan + s.pos_inf + s.neg_inf),
-            (long long)s.count, v->out_names[o], input_ranges(j, v));
+        report_not_finite(j, v, v->out_names[o], &s);
+        j->not_finite = true;
+        return ot_fail(c, EXIT_FINDING, "'%s' is not finite", v->out_names[o]);
     }
     return OT_OK;
 }

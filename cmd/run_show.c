@@ -212,6 +212,14 @@ static void show_output(struct report *r, const char *name, const ot_tensor *t)
 void show_outputs(struct job *j)
 {
     struct report *r = j->app->report;
+    size_t width = 0;
+    for (size_t i = 0; i < ot_session_noutputs(j->s); i++) {
+        const char *name = ot_session_output_name(j->s, i);
+        size_t n = strlen(rp_name(r, name));
+        if (n > width && (j->app->verbose || !steps_state(j, name)))
+            width = n;
+    }
+    rp_key_width(r, width);
     js_arr(r, "outputs");
     for (size_t i = 0; i < ot_session_noutputs(j->s); i++) {
         const ot_tensor *t = ot_session_output(j->s, i);
@@ -283,7 +291,7 @@ void show_placement(struct job *j)
 
 /* Time by operator, or by node. */
 struct cost {
-    char name[160];
+    const char *op, *node; /* node NULL: all of the operator */
     double seconds;
     uint64_t calls;
 };
@@ -300,14 +308,13 @@ static size_t gather_costs(const struct job *j, struct cost *c, bool by_op)
     for (size_t i = 0; i < ot_session_nsteps(j->s); i++) {
         struct ot_step s;
         ot_session_step(j->s, i, &s);
-        char name[160];
-        snprintf(name, sizeof name, "%s%s%s", s.op, by_op ? "" : "  ", by_op ? "" : s.node);
         size_t k = 0;
-        while (by_op && k < n && strcmp(c[k].name, name))
+        while (by_op && k < n && strcmp(c[k].op, s.op))
             k++;
         if (!by_op || k == n) {
             k = n++;
-            memcpy(c[k].name, name, sizeof name);
+            c[k].op = rp_str(j->app->report, "%s", s.op); /* the step's text is the next one's too */
+            c[k].node = by_op ? NULL : s.node;
         }
         c[k].seconds += s.seconds;
         c[k].calls += s.calls;
@@ -318,24 +325,28 @@ static size_t gather_costs(const struct job *j, struct cost *c, bool by_op)
 
 static void show_costs(struct job *j, bool by_op, const char *key)
 {
-    const char *heads[] = {by_op ? "operator" : "node", "ms", "share", "calls"};
+    static const char *const heads[] = {"node", "operator", "ms", "share", "calls"};
     struct report *r = j->app->report;
     struct cost *c = xalloc((ot_session_nsteps(j->s) + 1) * sizeof *c);
     size_t n = gather_costs(j, c, by_op), most = by_op || j->app->verbose ? n : 20;
     double all = 0;
     for (size_t i = 0; i < n; i++)
         all += c[i].seconds;
-    struct table *t = table_new(r, "lrrr", heads);
+    struct table *t = table_new(r, by_op ? "lrrr" : "llrrr", by_op ? heads + 1 : heads);
     js_arr(r, key);
     for (size_t i = 0; i < n; i++) {
         if (i < most) {
-            table_cell(t, "%s", c[i].name);
+            if (!by_op)
+                table_cell(t, "%s", c[i].node);
+            table_cell(t, "%s", c[i].op);
             table_cell(t, "%.3f", c[i].seconds * 1e3);
             table_cell(t, "%.1f%%", all > 0 ? 100 * c[i].seconds / all : 0);
             table_int(t, (int64_t)c[i].calls);
         }
         js_obj(r, NULL);
-        js_str(r, by_op ? "operator" : "node", c[i].name);
+        if (!by_op)
+            js_str(r, "node", c[i].node);
+        js_str(r, "operator", c[i].op);
         js_num(r, "time_ms", c[i].seconds * 1e3);
         js_uint(r, "calls", c[i].calls);
         js_end(r);
@@ -347,6 +358,9 @@ static void show_costs(struct job *j, bool by_op, const char *key)
 
 void show_profile(struct job *j)
 {
+    /* sample: how many were begun. */
+    rp_text(j->app->report, "\ntime in %zu run%s, the first, a cold one, included\n", j->sample,
+            j->sample == 1 ? "" : "s");
     show_costs(j, true, "profile_by_operator");
     rp_text(j->app->report, "\n");
     show_costs(j, false, "profile_by_node");

@@ -207,6 +207,15 @@ void ot_session_step(const ot_session *s, size_t i, struct ot_step *out)
                             .calls = p->calls};
 }
 
+bool ot_session_makes(const ot_session *s, const char *glob)
+{
+    for (size_t i = 0; i < s->nsteps; i++)
+        for (int o = 0; o < s->steps[i]->nout; o++)
+            if (s->steps[i]->node->out[o] && ot_glob(glob, s->steps[i]->node->out[o]->name))
+                return true;
+    return false;
+}
+
 void ot_session_memory(const ot_session *s, struct ot_memory *out)
 {
     const struct exec *ex = &s->s->ex;

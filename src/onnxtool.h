@@ -418,6 +418,9 @@ struct ot_step {
 OT_API size_t ot_session_nsteps(const ot_session *s);
 OT_API void ot_session_step(const ot_session *s, size_t i, struct ot_step *out);
 
+/* Whether a step makes a value whose name matches the pattern. */
+OT_API bool ot_session_makes(const ot_session *s, const char *glob);
+
 struct ot_memory {
     uint64_t weights, packed, block, block_naive, scratch, peak;
 };

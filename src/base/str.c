@@ -1,6 +1,7 @@
 #include "str.h"
 
 #include <stdint.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,13 +304,14 @@ unsigned edit_distance(const char *a, const char *b)
 const char *nearest_name(const char *want, const char *const *names, size_t n)
 {
     size_t len = strlen(want);
-    /* One slip in a short word, up to three in a long one. */
-    unsigned best = len < 3 ? 2 : len < 6 ? 3 : 4;
+    unsigned best = UINT_MAX;
     const char *found = NULL;
 
     for (size_t i = 0; i < n; i++) {
+        size_t longer = strlen(names[i]) > len ? strlen(names[i]) : len;
         unsigned d = edit_distance(want, names[i]);
-        if (d < best) {
+        /* A third of the letters may be wrong: more is another word. */
+        if (d <= longer / 3 && d < best) {
             best = d;
             found = names[i];
         }

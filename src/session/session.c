@@ -39,6 +39,18 @@ static const struct provider *find_provider(const struct session_opts *o, const 
     return provider_find(name);
 }
 
+static int no_provider(struct cx *cx, const struct session_opts *o, const char *name)
+{
+    size_t n;
+    const struct provider *const *all = provider_all(&n);
+    struct str s = {0};
+    for (size_t i = 0; i < n + o->nextra; i++)
+        str_addf(&s, "%s%s", i ? ", " : "", i < n ? all[i]->name : o->extra[i - n]->name);
+    err_set(cx, E_USAGE, "--provider: no provider '%s'; there is %s", name, str_text(&s));
+    str_free(&s);
+    return E_USAGE;
+}
+
 /* Options "provider.key" of one provider, the prefix taken off. */
 static int own_options(struct cx *cx, const struct provider *prov, const struct session_opts *o,
                        struct prov_option **mine, size_t *n)
@@ -51,9 +63,9 @@ static int own_options(struct cx *cx, const struct provider *prov, const struct 
     for (size_t i = 0; i < o->nprov_opts; i++)
         if (!strncmp(o->prov_opts[i].key, prov->name, len) && o->prov_opts[i].key[len] == '.')
             (*mine)[(*n)++] = (struct prov_option){o->prov_opts[i].key + len + 1, o->prov_opts[i].value};
-    return *n && !prov->open
-               ? err_set(cx, E_USAGE, "provider %s has no option '%s'", prov->name, (*mine)->key)
-               : OK;
+    return *n && !prov->open ? err_set(cx, E_USAGE, "--provider-option: provider %s has no option '%s'",
+                                       prov->name, (*mine)->key)
+                             : OK;
 }
 
 static int open_provider(struct cx *cx, struct exec *ex, const struct session_opts *o, const char *name)
@@ -62,7 +74,7 @@ static int open_provider(struct cx *cx, struct exec *ex, const struct session_op
     struct prov_option *mine;
     size_t n;
     if (!prov)
-        return err_set(cx, E_USAGE, "no provider '%s' in this build", name);
+        return no_provider(cx, o, name);
     if (ex->nprov == MAX_PROVIDERS)
         return err_set(cx, E_USAGE, "more than %d providers", MAX_PROVIDERS);
     for (int i = 0; i < ex->nprov; i++)
@@ -93,8 +105,9 @@ static int open_providers(struct cx *cx, struct exec *ex, const struct session_o
             listed |=
                 strlen(ex->prov[k]->name) == len && !strncmp(ex->prov[k]->name, o->prov_opts[i].key, len);
         if (!listed)
-            rc =
-                err_set(cx, E_USAGE, "option '%s' is for a provider that is not listed", o->prov_opts[i].key);
+            rc = err_set(cx, E_USAGE,
+                         "--provider-option: '%s' is for a provider that --provider does not list",
+                         o->prov_opts[i].key);
     }
     return rc;
 }
@@ -164,8 +177,9 @@ static int check_pass_names(struct cx *cx, const char *const *skip)
         for (size_t i = 0; i < n; i++)
             names[i] = all[i].name;
         const char *near = nearest_name(*skip, names, n);
-        return err_set(cx, E_USAGE, "no pass '%s'%s%s%s", *skip, near ? "; did you mean '" : "",
-                       near ? near : "", near ? "'?" : "");
+        return err_set(cx, E_USAGE, "--skip-pass: no pass '%s'%s%s%s", *skip,
+                       near ? "; did you mean '" : "; --list passes has them", near ? near : "",
+                       near ? "'?" : "");
     }
     return OK;
 }

@@ -30,7 +30,9 @@ for command in $commands; do
     echo "ok $command: help, parser, manual page and completions agree"
 done
 
-mkdir "$tmp/man"
+tool run -h
+gives "the short help begins with a sentence" exit=0 'out=^Runs models '
+equal "no doubled marks in manual pages" "$(grep -hE '([?!]|[^.]\.)\.$' man/*.1)" ""
 for what in man bash zsh fish; do
     tool --generate $what "$tmp/man"
     gives "--generate $what" exit=0 silent
@@ -49,6 +51,13 @@ tool inspekt $model
 gives "a command misspelt" exit=2 'err=did you mean inspect' no_out=.
 tool inspect $model --jsno
 gives "an option misspelt" exit=2 'err=did you mean --json' 'err=^usage: onnxtool inspect' no_out=.
+tool run $model --foo
+gives "an option that is like none" exit=2 'err=--help lists them' 'no_err=did you mean'
+for args in "--json --nonsense" "--nonsense --json" "--format json --values x" "--json"; do
+    # shellcheck disable=SC2086 # several words
+    tool inspect $args
+    gives "JSON of a usage error: $args" exit=2 json 'out="exit_code": 2' 'out="error": '
+done
 tool inspect
 gives "no model" exit=2 err=missing 'err=^usage:'
 tool

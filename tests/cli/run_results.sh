@@ -44,6 +44,17 @@ gives "a reference for an unknown output" exit=3
 tool run $net --input $images --expect nowhere.npz
 gives "a reference that is not there" exit=3 'err=nowhere.npz'
 
+tool run $net --input $images --min-cosine 0.5
+gives "a limit that nothing is compared for" exit=2 'err=--min-cosine needs --expect'
+tool run $net --input $images --rtol 1e-3
+gives "a tolerance that nothing is compared for" exit=2 'err=--rtol needs --expect'
+tool run $net --input $images --expect $digits/expected_logits.npy --rtol foo
+gives "a tolerance that is no number" exit=2 silent_out "err=--rtol 'foo'"
+tool run $net --input $images --expect $digits/expected_logits.npy --atol logit=1
+gives "a tolerance for an output that is not there" exit=2 "err=no output 'logit'; did you mean 'logits'"
+tool run $net --truth $digits/test_labels.npy
+gives "more answers than samples" exit=3 'err=600 answers, the samples give only 1' no_out=accuracy
+
 # ---- --save, --save-inputs, --dump ----
 
 tool run $two --dim n=7 --seed 3 --save "$tmp/out.npz" --save-inputs "$tmp/in.npz" -q
@@ -69,19 +80,30 @@ tool run $net --input $digits/seven.npy --dump 'no*such*' --save "$tmp/all"
 gives "--dump that matches nothing" exit=2 "err=no\*such\*"
 tool run $net --input $digits/seven.npy --dump '*'
 gives "--dump without --save" exit=2 'err=--save'
-tool run $net --input $digits/seven.npy --save /nowhere/at/all.npz
-gives "a place that cannot be written" exit=5 'err=/nowhere/at/all.npz'
+tool run $net --save /nowhere/at/all.npz
+gives "a place that cannot be written, before anything is done" exit=5 'err=/nowhere/at/all.npz' 'no_err=made up' silent_out
+tool run $net --trace /nowhere/at/all.json
+gives "a trace that cannot be written" exit=5 'err=--trace' silent_out
+tool run $net --save "$tmp/out.xyz"
+gives "a file of a kind that is not written" exit=2 'err=neither an .npz nor a folder'
+for opt in --save --save-inputs --trace; do
+    tool run $net $two $opt "$tmp/both.npz"
+    gives "$opt of two models into one place" exit=2 "err=$opt takes one model" silent_out
+done
 
 # ---- --check-finite ----
 
 tool run $models/makes_nan.onnx --input $models/makes_nan.in.npz --check-finite
-gives "the node that makes the first NaN, and what it was given" exit=1 "err=node 'log'" 'err=4 of 6' 'err=in -1\.\.3$'
+gives "the node that makes the first NaN, and what it was given" exit=1 silent "out=node 'log'" 'out=4 of 6' 'out=in -1\.\.3$'
 tool run $models/makes_nan.onnx --input $models/makes_nan.in.npz --check-finite -O none --json
-gives "the same unoptimized and as JSON" exit=1 json "err=node 'log'"
+gives "the same unoptimized and as JSON" exit=1 silent json
+equal "the finding as JSON" \
+    "$(json_at '(lambda f: (f["node"], f["operator"], f["nan"], f["elements"], f["inputs"][0]["min"]))(d["models"][0]["samples"][0]["not_finite"])')" \
+    "('log', 'Log-13', 4, 6, -1)"
 tool run $models/makes_nan.onnx --fill 3:4 --check-finite
-gives "nothing to find" exit=0
+gives "nothing to find, and that is said" exit=0 'out=all values are finite'
 tool run $net --fill 3e38:3.3e38 --check-finite
-gives "an overflow to infinity" exit=1 'err=Inf'
+gives "an overflow to infinity" exit=1 'out=Inf'
 
 # ---- what cannot run ----
 
@@ -113,7 +135,7 @@ gives "--threads below zero" exit=2 'err=--threads'
 tool run $net --cpu-mask sse9
 gives "an unknown instruction set" exit=2 'err=sse9'
 tool run $net --provider gpu
-gives "an unknown provider" exit=2 'err=gpu'
+gives "an unknown provider" exit=2 "err=--provider: no provider 'gpu'; there is cpu" 'no_err=made up'
 tool run $net -O most
 gives "an unknown level" exit=2 'err=most'
 tool run $net --skip-pass no_such_pass
@@ -125,6 +147,11 @@ gives "no model given" exit=2 'err=usage'
 tool run --nonsense $net
 gives "an unknown option" exit=2 'err=nonsense'
 
+tool run $net --provider-option cpu.foo=1
+gives "an unknown option of a provider" exit=2 'err=foo'
+tool run $net --provider-option gpu.foo=1
+gives "an option of a provider that is not listed" exit=2 'err=gpu.foo'
+
 # ---- reports ----
 
 tool run $models/zipmap.onnx --input $models/zipmap.in.npz
@@ -135,6 +162,15 @@ equal "keys and values in the JSON" \
     "$(json_at '[(i["key"], i["first_values"]) for i in d["models"][0]["samples"][0]["outputs"][0]["items"][1]["items"]]')" \
     "[('no', [1]), ('yes', [0])]"
 
+tool run $net --fill ones --json
+equal "how inputs were made up is in the JSON" \
+    "$(json_at '[(i["name"], i["type"], i["made_up"], i["how"]) for i in d["models"][0]["samples"][0]["inputs"]]')" \
+    "[('image', 'float[1,1,8,8]', True, 'ones, as asked')]"
+tool run $net --profile --json -q
+equal "node and operator apart in the profile" \
+    "$(json_at 'sorted(n["node"] for n in d["models"][0]["profile_by_node"])')" "['conv1', 'conv2', 'fc', 'flat', 'pool']"
+tool run $net $two
+gives "notes say which model, where there are several" exit=0 "err=digits.onnx: input 'image' is made up" "err=two_inputs.onnx: input"
 tool run $net --placement --profile -q
 gives "placement and profile" exit=0 silent 'out=conv1 .*cpu'
 tool run $net --trace "$tmp/trace.json" -q

@@ -18,7 +18,7 @@ is_json() {
     python3 -m json.tool <"$1" >/dev/null 2>&1
 }
 
-# One condition: exit=N, out=REGEX, err=REGEX (extended), no_out=REGEX, no_err=REGEX, silent (nothing on stderr), json.
+# One condition: exit=N, out=REGEX, err=REGEX (extended), no_out=REGEX, no_err=REGEX, silent (nothing on stderr), silent_out, json.
 holds() {
     case $1 in
     exit=*) [ "$code" -eq "${1#*=}" ] ;;
@@ -27,6 +27,7 @@ holds() {
     no_out=*) ! grep -qE -- "${1#*=}" "$tmp/out" ;;
     no_err=*) ! grep -qE -- "${1#*=}" "$tmp/err" ;;
     silent) [ ! -s "$tmp/err" ] ;;
+    silent_out) [ ! -s "$tmp/out" ] ;;
     json) is_json "$tmp/out" ;;
     *) false ;;
     esac

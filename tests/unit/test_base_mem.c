@@ -328,6 +328,8 @@ static void test_names(void **state)
     assert_string_equal(nearest_name("inpsect", names, 4), "inspect");
     assert_string_equal(nearest_name("quantise", names, 4), "quantize");
     assert_null(nearest_name("zzz", names, 4));
+    assert_null(nearest_name("foo", (const char *const[]){"pool"}, 1));
+    assert_string_equal(nearest_name("left", (const char *const[]){"left:0"}, 1), "left:0");
 }
 
 static void test_human(void **state)
