@@ -17,6 +17,10 @@ static const struct opt rows[] = {
      .help = "make values up: LO:HI, zeros, ones, arange, normal",
      .more = "Inputs that no --input gives are made up. By default values are chosen that the model "
              "takes: indices inside the table that they index, masks of ones, positions in order."},
+    {"from", 0, OPT_COMMAS, AT(from), .arg = "NAME[,...]",
+     .help = "begin at these values: they become the inputs"},
+    {"to", 0, OPT_COMMAS, AT(to), .arg = "NAME[,...]",
+     .help = "end at these values: they become the outputs"},
     {"seed", 0, OPT_INT, AT(seed), .arg = "N", .help = "seed of made-up values (0)"},
     {0},
 };

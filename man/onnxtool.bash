@@ -30,6 +30,8 @@ _onnxtool() {
         words='auto always never' ;;
     run:--input) files=-f ;;
     run:--fill) return ;;
+    run:--from) return ;;
+    run:--to) return ;;
     run:--seed) return ;;
     run:--dim) return ;;
     run:--shape) return ;;
@@ -72,6 +74,8 @@ _onnxtool() {
     bench:--percentiles) return ;;
     bench:--input) files=-f ;;
     bench:--fill) return ;;
+    bench:--from) return ;;
+    bench:--to) return ;;
     bench:--seed) return ;;
     bench:--dim) return ;;
     bench:--shape) return ;;
@@ -100,8 +104,8 @@ _onnxtool() {
         case $cmd:$cur in
         :-*) words=' --list --generate --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         inspect:-*) words=' --graph --node -n --tensor -t --values --initializers --layers --limit --infer-shapes --files --fingerprint --check --check-values --dim --shape --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
-        run:-*) words=' --input --fill --seed --dim --shape --save --save-inputs --dump --top --labels --truth --check-finite --placement --profile --feedback --steps --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --min-top1 --optimize -O --provider --threads --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
-        bench:-*) words=' --warmup --warmup-time --runs --time --samples --streams --percentiles --input --fill --seed --dim --shape --optimize -O --threads --provider --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --vs --vs-optimize --save-baseline --baseline --max-regression --fail-above --profile --ceilings --trace --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        run:-*) words=' --input --fill --from --to --seed --dim --shape --save --save-inputs --dump --top --labels --truth --check-finite --placement --profile --feedback --steps --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --min-top1 --optimize -O --provider --threads --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        bench:-*) words=' --warmup --warmup-time --runs --time --samples --streams --percentiles --input --fill --from --to --seed --dim --shape --optimize -O --threads --provider --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --vs --vs-optimize --save-baseline --baseline --max-regression --fail-above --profile --ceilings --trace --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         :*) words='help inspect run bench' ;;
         *) files=-f ;;
         esac ;;

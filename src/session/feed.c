@@ -6,12 +6,14 @@
 #include "session/feed.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/blob.h"
 #include "base/str.h"
 #include "session/probe.h"
+#include "session/session.h"
 
 struct source {
     const char *name; /* NULL: a set, or a tensor for the only input */
@@ -310,25 +312,21 @@ static int bind_default(struct cx *cx, struct feed *f, struct binding *b, const 
     return OK;
 }
 
-/* dims of a made-up input, under the sizes that files and options have fixed. */
-static int made_up_dims(struct cx *cx, struct feed *f, struct binding *b, size_t i, int *rank, int64_t *dims)
+/* dims of a made-up tensor, under the sizes that files and options have fixed. *rank comes with that
+ * of shape (from --shape, may be NULL), for a v that declares none. */
+static int made_up_dims(struct cx *cx, struct feed *f, struct binding *b, const struct value *v,
+                        const int64_t *shape, int *rank, int64_t *dims)
 {
-    const struct value *v = f->m->graph->ins[i];
     const struct type *t = v->declared;
     char text[160];
-    if (!t || t->kind != TY_TENSOR)
-        return err_set(cx, E_USAGE, "input '%s' is %s: it cannot be made up, give it with --input", v->name,
-                       type_text(t, text, sizeof text));
-    if (t->rank < 0 && !f->shape[i])
-        return err_set(cx, E_USAGE, "input '%s' has no declared rank: give --shape %s=...", v->name, v->name);
-    *rank = t->rank < 0 ? f->shape_rank[i] : t->rank;
+    *rank = t->rank < 0 ? *rank : t->rank;
     if (*rank > TENSOR_MAX_RANK)
         return err_set(cx, E_UNSUPPORTED, "input '%s' has %d dims, at most %d are supported", v->name, *rank,
                        TENSOR_MAX_RANK);
     for (int k = 0; k < *rank; k++) {
         struct dim d = t->rank < 0 ? dim_unknown() : t->dims[k];
-        if (f->shape[i] && f->shape[i][k] >= 0) {
-            dims[k] = f->shape[i][k];
+        if (shape && shape[k] >= 0) {
+            dims[k] = shape[k];
             continue;
         }
         int rc = d.kind == DIM_EXPR ? bind_default(cx, f, b, v, k) : OK;
@@ -357,8 +355,11 @@ static int check_against(struct cx *cx, const struct value *v, const struct tens
 {
     char want[200], have[200];
     const struct type *ty = v->declared;
-    if (!ty || ty->kind != TY_TENSOR || t->kind != RT_TENSOR)
-        return OK;
+    if (!ty || ty->kind != TY_TENSOR || t->kind != RT_TENSOR) {
+        char what[300];
+        snprintf(what, sizeof what, "input '%s' in the file", v->name);
+        return value_fits(cx, what, ty, t);
+    }
     bool ok = t->dt == ty->dt && (ty->rank < 0 || t->rank == ty->rank);
     for (int k = sliced ? 1 : 0; ok && k < ty->rank; k++)
         ok = ty->dims[k].kind != DIM_CONST || ty->dims[k].v == t->dims[k];
@@ -497,34 +498,116 @@ static int copy_binding(struct cx *cx, const struct binding *from, struct bindin
     return OK;
 }
 
-/* Positions of a later step begin where those before ended. */
-static struct fill fill_now(struct feed *f, size_t i, const struct tensor *t)
+/* What is to be made: a value, or an item in one, which is described as a value of its type. */
+struct making {
+    struct feed *f;
+    struct binding *b;
+    struct fill fill;
+    uint64_t seed;
+    const int64_t *shape; /* from --shape; NULL */
+    int rank;             /* of shape; of items whose rank nobody declares */
+};
+
+static int make_tensor(struct cx *cx, struct making *mk, const struct value *v, struct tensor *t)
 {
-    struct fill fill = f->fill[i];
-    if (!f->position || fill.kind != FILL_ARANGE || !t->rank)
-        return fill;
-    fill.first = f->position[i];
-    f->position[i] += t->dims[t->rank - 1];
-    return fill;
+    int64_t dims[TENSOR_MAX_RANK];
+    int rank = mk->rank;
+    int rc = made_up_dims(cx, mk->f, mk->b, v, mk->shape, &rank, dims);
+    if (!rc)
+        rc = tensor_new(cx, t, v->declared->dt, rank, dims);
+    return rc ? rc : fill_tensor(cx, &mk->fill, mk->seed, v->name, t);
+}
+
+enum { MADE_ITEMS = 2 }; /* of a sequence, and pairs of a map */
+
+static int make_keys(struct cx *cx, enum dtype dt, struct tensor *keys)
+{
+    static const struct ostr names[MADE_ITEMS] = {{"a", 1}, {"b", 1}};
+    int64_t n = MADE_ITEMS;
+    bool strings = dt == DT_STRING;
+    int rc = tensor_new(cx, keys, strings ? DT_STRING : DT_INT64, 1, &n);
+    for (int64_t i = 0; i < n && !rc; i++) {
+        if (strings)
+            ((struct ostr *)keys->data)[i] = names[i];
+        else
+            ((int64_t *)keys->data)[i] = i;
+    }
+    return rc;
+}
+
+static int make_value(struct cx *cx, struct making *mk, const struct value *v, struct tensor *t);
+
+static int make_items(struct cx *cx, struct making *mk, const struct value *v, size_t n, struct tensor *t)
+{
+    struct value item = {.name = v->name, .declared = v->declared->elem};
+    int rc = rt_seq_new(cx, &t->seq);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct tensor one;
+        memset(&one, 0, sizeof one);
+        mk->seed += 0x632be59bd9b4e019ull;
+        rc = make_value(cx, mk, &item, &one);
+        if (!rc)
+            t->dt = one.dt;
+        if (rc || (rc = rt_seq_push(cx, t->seq, &one)))
+            tensor_drop(&one);
+    }
+    return rc;
+}
+
+static int make_value(struct cx *cx, struct making *mk, const struct value *v, struct tensor *t)
+{
+    char text[160];
+    const struct type *ty = v->declared;
+    struct type dense;
+    struct value as_dense;
+    int rc;
+    switch (ty ? ty->kind : TY_NONE) {
+    case TY_TENSOR:
+        return make_tensor(cx, mk, v, t);
+    case TY_SPARSE: /* at run time it is dense */
+        dense = *ty;
+        dense.kind = TY_TENSOR;
+        as_dense = (struct value){.name = v->name, .declared = &dense};
+        return make_tensor(cx, mk, &as_dense, t);
+    case TY_SEQ:
+        t->kind = RT_SEQ;
+        return make_items(cx, mk, v, MADE_ITEMS, t);
+    case TY_OPT:
+        t->kind = RT_OPT;
+        return make_items(cx, mk, v, 1, t);
+    case TY_MAP:
+        t->kind = RT_MAP;
+        rc = make_items(cx, mk, v, MADE_ITEMS, t);
+        return rc ? rc : make_keys(cx, ty->dt, &t->seq->keys);
+    default:
+        return err_set(cx, E_USAGE, "input '%s' is %s: it cannot be made up, give it with --input", v->name,
+                       type_text(ty, text, sizeof text));
+    }
 }
 
 static int make_up(struct cx *cx, struct feed *f, struct binding *b, size_t sample, size_t i)
 {
     const struct value *v = f->m->graph->ins[i];
-    int64_t dims[TENSOR_MAX_RANK];
-    int rank = 0;
+    const struct type *ty = v->declared;
     struct tensor t;
+    struct making mk = {.f = f,
+                        .b = b,
+                        .seed = f->seed + sample * 0x9e3779b97f4a7c15ull,
+                        .shape = f->shape[i],
+                        .rank = f->shape[i] ? f->shape_rank[i] : 1};
     memset(&t, 0, sizeof t);
-    int rc = made_up_dims(cx, f, b, i, &rank, dims);
-    if (!rc)
-        rc = tensor_new(cx, &t, v->declared->dt, rank, dims);
-    struct fill fill = fill_now(f, i, &t);
-    if (!rc)
-        rc = fill_tensor(cx, &fill, f->seed + sample * 0x9e3779b97f4a7c15ull, v->name, &t);
+    if (ty && ty->kind == TY_TENSOR && ty->rank < 0 && !f->shape[i])
+        return err_set(cx, E_USAGE, "input '%s' has no declared rank: give --shape %s=...", v->name, v->name);
+    mk.fill = f->fill[i];
+    if (f->position && mk.fill.kind == FILL_ARANGE)
+        mk.fill.first = f->position[i];
+    int rc = make_value(cx, &mk, v, &t);
     if (rc) {
         tensor_drop(&t);
         return rc;
     }
+    if (f->position && t.kind == RT_TENSOR && t.rank) /* positions of the next step begin where these end */
+        f->position[i] += t.dims[t.rank - 1];
     return named_take(cx, &f->now, v->name, &t);
 }
 

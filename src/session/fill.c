@@ -189,7 +189,9 @@ int fill_for_input(struct cx *cx, struct arena *a, struct model *m, const struct
 {
     struct search s = {.cx = cx, .m = m};
     const struct type *t = v->declared ? v->declared : v->type;
-    enum dtype dt = t && t->kind == TY_TENSOR ? t->dt : DT_UNDEFINED;
+    while (t && (t->kind == TY_SEQ || t->kind == TY_OPT || t->kind == TY_MAP)) /* what is inside is filled */
+        t = t->elem;
+    enum dtype dt = t && (t->kind == TY_TENSOR || t->kind == TY_SPARSE) ? t->dt : DT_UNDEFINED;
     look_from(&s, v);
     err_clear(cx);
     if (dtype_info(dt)->cls == CLS_BOOL)

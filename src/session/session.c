@@ -267,8 +267,6 @@ static int check_dim(struct cx *cx, struct session *s, const struct value *v, in
         return OK;
     if (binding_set(s->m->syms, &cx->scratch, &s->dims, want, have))
         return OK;
-    if (binding_open(s->m->syms, &s->dims, want))
-        return err_nomem(cx);
     struct dim bound = dim_eval(s->m->syms, &s->dims, want);
     dim_text(want, text, sizeof text);
     if (want.kind == DIM_CONST)
@@ -279,22 +277,57 @@ static int check_dim(struct cx *cx, struct session *s, const struct value *v, in
                    v->name, axis, (long long)have, text, dim_text(bound, now, sizeof now));
 }
 
-static int check_input(struct cx *cx, struct session *s, const struct value *v, const struct tensor *t)
+static bool has_dims(const struct type *ty, const struct tensor *t)
 {
-    char want[256], have[256];
-    const struct type *ty = v->declared;
-    if (!ty || ty->kind == TY_NONE)
-        return OK;
+    bool same = ty->rank < 0 || ty->rank == t->rank;
+    for (int i = 0; same && i < ty->rank; i++)
+        same = ty->dims[i].kind != DIM_CONST || ty->dims[i].v == t->dims[i];
+    return same;
+}
+
+/* Whether t is a ty; what stands in the way is its innermost status. Symbols are not bound: items of a
+ * sequence may differ in size. */
+static int fits(const struct type *ty, const struct tensor *t)
+{
     static const enum rt_kind kind[] = {
         [TY_TENSOR] = RT_TENSOR, [TY_SPARSE] = RT_TENSOR, [TY_SEQ] = RT_SEQ,
         [TY_OPT] = RT_OPT,       [TY_MAP] = RT_MAP,       [TY_OPAQUE] = RT_TENSOR};
-    if (ty->kind != TY_OPT && kind[ty->kind] != t->kind)
-        return err_set(cx, E_TYPE, "input '%s' must be %s", v->name, type_text(ty, want, sizeof want));
-    if (ty->kind != TY_TENSOR || t->kind != RT_TENSOR)
+    if (!ty || ty->kind == TY_NONE)
         return OK;
-    if (ty->dt != t->dt || (ty->rank >= 0 && ty->rank != t->rank))
-        return err_set(cx, ty->dt != t->dt ? E_TYPE : E_SHAPE, "input '%s' is %s, the model takes %s",
-                       v->name, tensor_type_text(t, have, sizeof have), type_text(ty, want, sizeof want));
+    if (ty->kind == TY_OPT && t->kind != RT_OPT) /* present, not wrapped */
+        return fits(ty->elem, t);
+    if (kind[ty->kind] != t->kind)
+        return E_TYPE;
+    if (ty->kind == TY_TENSOR)
+        return ty->dt != t->dt ? E_TYPE : has_dims(ty, t) ? OK : E_SHAPE;
+    if (t->kind == RT_TENSOR)
+        return OK;
+    if (t->kind == RT_MAP && t->seq->n && (ty->dt == DT_STRING) != (t->seq->keys.dt == DT_STRING))
+        return E_TYPE;
+    int rc = OK;
+    for (size_t i = 0; i < t->seq->n && !rc; i++)
+        rc = fits(ty->elem, &t->seq->items[i]);
+    return rc;
+}
+
+int value_fits(struct cx *cx, const char *what, const struct type *ty, const struct tensor *t)
+{
+    char want[256], have[256];
+    int rc = fits(ty, t);
+    return rc ? err_set(cx, rc, "%s is %s, the model takes %s", what, tensor_type_text(t, have, sizeof have),
+                        type_text(ty, want, sizeof want))
+              : OK;
+}
+
+static int check_input(struct cx *cx, struct session *s, const struct value *v, const struct tensor *t)
+{
+    char what[256];
+    const struct type *ty = v->declared;
+    bool plain = ty && ty->kind == TY_TENSOR && t->kind == RT_TENSOR && ty->dt == t->dt &&
+                 (ty->rank < 0 || ty->rank == t->rank);
+    snprintf(what, sizeof what, "input '%s'", v->name);
+    if (!plain)
+        return value_fits(cx, what, ty, t);
     int rc = OK;
     for (int i = 0; i < ty->rank && !rc; i++)
         rc = check_dim(cx, s, v, i, t->dims[i]);

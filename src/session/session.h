@@ -42,6 +42,9 @@ const struct value *session_input(const struct session *s, size_t i);
 size_t session_noutputs(const struct session *s);
 const struct value *session_output(const struct session *s, size_t i);
 
+/* Whether t may stand where type ty is declared, items of sequences, optionals and maps included; symbols may
+ * be anything. E_TYPE or E_SHAPE; what: the subject of the message. */
+int value_fits(struct cx *cx, const char *what, const struct type *ty, const struct tensor *t);
 /* Checks types, ranks, fixed dims, and that a symbol has one value; E_TYPE or E_SHAPE with what was expected.
  */
 int session_check_inputs(struct cx *cx, struct session *s, const struct tensor *ins);

@@ -103,3 +103,13 @@ cmp -s "$tmp/s7/sum.npy" "$tmp/s7again/sum.npy" && ! cmp -s "$tmp/s7/sum.npy" "$
     echo "ok --seed decides the values" || echo "not ok --seed decides the values"
 tool run $models/default_input.onnx --input X="$tmp/six.npy"
 gives "an input with a default is not asked for" exit=0 silent 'out= 3  4  5  6  7  8'
+
+# ---- part of a graph ----
+
+tool run $models/sequences.onnx --to s3 --json
+gives "--to: a value inside becomes the output" exit=0 json
+equal "the sequence inside" "$(json_at '[o["name"] for o in d["models"][0]["samples"][0]["outputs"]]')" "['s3']"
+tool run $models/sequences.onnx --from neg,sum --to C --fill neg=zeros --fill sum=ones
+gives "--from: values inside become the inputs" exit=0 "err=input 'neg'"
+tool run $models/sequences.onnx --to nothing
+gives "--to: no such value" exit=2 'err=nothing'

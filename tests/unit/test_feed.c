@@ -11,6 +11,7 @@
 #include "io/onnx_load.h"
 #include "io/tensor_pb.h"
 #include "session/feed.h"
+#include "session/session.h"
 
 static struct cx cx;
 static char dir[] = "/tmp/onnxtool-feed-XXXXXX";
@@ -469,8 +470,78 @@ static void shapes_that_cannot_be_known_are_asked_for(void **state)
     model_free(r);
     struct load_opts o = {0};
     assert_int_equal(model_load(&cx, "testdata/models/types.onnx", &o, &m), OK);
-    refused(m, (struct feed_opts){0}, E_USAGE, "input 'seq' is seq(");
+    refused(m, (struct feed_opts){0}, E_USAGE, "input 'opaque' is opaque");
     model_free(m);
+}
+
+/* Inputs of every kind that can be made up: all of types.onnx but the opaque one. */
+static void every_kind_of_value_is_made_up(void **state)
+{
+    static const struct {
+        const char *name;
+        enum rt_kind kind;
+        size_t items;
+    } kinds[] = {{"seq", RT_SEQ, 2},       {"opt", RT_OPT, 1}, {"opt_seq", RT_OPT, 1},
+                 {"sparse", RT_TENSOR, 0}, {"map", RT_MAP, 2}, {"seq_map", RT_SEQ, 2}};
+    struct load_opts o = {0};
+    struct model *m;
+    (void)state;
+    assert_int_equal(model_load(&cx, "testdata/models/types.onnx", &o, &m), OK);
+    struct graph *g = m->graph;
+    assert_string_equal(g->ins[6]->name, "opaque");
+    g->ins[6] = g->ins[7];
+    g->nins--;
+    struct feed *f = feed_ok(m, (struct feed_opts){.seed = 3, .samples = 2});
+    struct named_list *l = sample(f, 0);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const struct tensor *t = named_find(l, kinds[i].name);
+        assert_non_null(t);
+        assert_int_equal(t->kind, kinds[i].kind);
+        assert_int_equal(t->seq ? t->seq->n : 0, kinds[i].items);
+        assert_int_equal(value_fits(&cx, "it", g->ins[i]->declared, t), OK);
+    }
+    const struct tensor *seq = named_find(l, "seq"), *map = named_find(l, "map");
+    shape_is(&seq->seq->items[0], "float[1,3]");
+    assert_memory_not_equal(seq->seq->items[0].data, seq->seq->items[1].data, 12);
+    assert_int_equal(map->seq->keys.dt, DT_STRING);
+    assert_int_equal(map->seq->items[0].dt, DT_INT64);
+    assert_int_equal(named_find(l, "seq_map")->seq->items[1].seq->keys.dt, DT_INT64);
+    feed_free(f);
+    model_free(m);
+}
+
+static void what_is_inside_must_fit_too(void **state)
+{
+    struct dim dims[] = {dim_unknown(), dim_const(3)};
+    struct type f32 = {.kind = TY_TENSOR, .dt = DT_FLOAT, .rank = 2, .dims = dims};
+    struct type seq = {.kind = TY_SEQ, .elem = &f32}, opt = {.kind = TY_OPT, .elem = &seq};
+    struct type map = {.kind = TY_MAP, .dt = DT_STRING, .elem = &seq};
+    int64_t good[] = {5, 3}, bad[] = {5, 4}, one = 1;
+    struct tensor list = {.kind = RT_SEQ}, pairs = {.kind = RT_MAP}, item = {0}, value = {0};
+    (void)state;
+    assert_int_equal(rt_seq_new(&cx, &list.seq), OK);
+    assert_int_equal(value_fits(&cx, "it", &seq, &list), OK); /* empty */
+    assert_int_equal(tensor_new(&cx, &item, DT_FLOAT, 2, good), OK);
+    assert_int_equal(value_fits(&cx, "it", &seq, &item), E_TYPE);
+    assert_int_equal(rt_seq_push(&cx, list.seq, &item), OK);
+    assert_int_equal(value_fits(&cx, "it", &seq, &list), OK);
+    assert_int_equal(value_fits(&cx, "it", &opt, &list), OK); /* present, not wrapped */
+    assert_int_equal(tensor_new(&cx, &item, DT_FLOAT, 2, bad), OK);
+    assert_int_equal(rt_seq_push(&cx, list.seq, &item), OK);
+    assert_int_equal(value_fits(&cx, "it", &seq, &list), E_SHAPE);
+    list.seq->items[1].dt = DT_INT32;
+    assert_int_equal(value_fits(&cx, "it", &opt, &list), E_TYPE);
+    tensor_drop(&list);
+    assert_int_equal(rt_seq_new(&cx, &pairs.seq), OK);
+    assert_int_equal(rt_seq_new(&cx, &value.seq), OK);
+    value.kind = RT_SEQ;
+    assert_int_equal(rt_seq_push(&cx, pairs.seq, &value), OK);
+    assert_int_equal(tensor_new(&cx, &pairs.seq->keys, DT_INT64, 1, &one), OK);
+    assert_int_equal(value_fits(&cx, "it", &map, &pairs), E_TYPE);
+    map.dt = DT_INT32; /* all whole numbers are int64 at run time */
+    assert_int_equal(value_fits(&cx, "it", &map, &pairs), OK);
+    tensor_drop(&pairs);
+    err_clear(&cx);
 }
 
 int main(void)
@@ -489,6 +560,8 @@ int main(void)
         cmocka_unit_test(positions_in_sequences_exist),
         cmocka_unit_test(fills_do_what_they_say),
         cmocka_unit_test(shapes_that_cannot_be_known_are_asked_for),
+        cmocka_unit_test(every_kind_of_value_is_made_up),
+        cmocka_unit_test(what_is_inside_must_fit_too),
     };
     cx_init(&cx);
     if (!mkdtemp(dir))
