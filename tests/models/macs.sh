@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Multiply-accumulates of every architecture equal those that its generator counted, to the unit. ONNXTOOL_ZOO names
-# the folder with the models and zoo.json.
+# the folder with the models and zoo.json; scripts/make_zoo.py makes one.
 # shellcheck source=tests/tools/cli.sh
 . "$(dirname "$0")/../tools/cli.sh"
 
