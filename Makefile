@@ -193,6 +193,7 @@ lint:
 	$(Q)$(MAKE) --no-print-directory lint-cc BUILD=$(BUILD)/lint-gcc CC=$(GCC) WERROR=-Werror
 	$(Q)$(MAKE) --no-print-directory lint-cc BUILD=$(BUILD)/lint-clang CC=$(CLANG) WERROR=-Werror
 	$(Q)scripts/check_layers.sh
+	$(Q)scripts/check_tables.sh
 	$(Q)if command -v shellcheck >/dev/null; then \
 		shellcheck -x $(wildcard scripts/*.sh tests/*/*.sh .ci/run); \
 	else echo "lint: shellcheck is not installed, scripts were not checked" >&2; fi

@@ -31,6 +31,7 @@ done
 sed -n 's/^OP(\(.*\))$/\1/p' src/ops/ops.def >"$tmp/names"
 sort -c -u "$tmp/names" 2>"$tmp/err" || say "src/ops/ops.def: not sorted: $(cat "$tmp/err")"
 # The order of prefixes is that of the domains behind them, which the unit test of the index checks.
+# shellcheck disable=SC2013 # prefixes are words
 for p in $(sed -n 's/^OPD(\([a-z_]*\),.*/\1/p' src/ops/ops.def | sort -u); do
     sed -n "s/^OPD($p, \(.*\))\$/\1/p" src/ops/ops.def >"$tmp/names"
     sort -c -u "$tmp/names" 2>"$tmp/err" || say "src/ops/ops.def: $p: not sorted: $(cat "$tmp/err")"

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "api.h"
-#include "compare/verify.h"
+#include "compare/verify_rewrite.h"
 
 struct ot_verification {
     struct verify_report r;

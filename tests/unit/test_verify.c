@@ -9,7 +9,7 @@
 
 #include "build.h"
 
-#include "compare/verify.h"
+#include "compare/verify_rewrite.h"
 #include "io/onnx_load.h"
 #include "onnxtool.h"
 

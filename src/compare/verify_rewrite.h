@@ -7,8 +7,8 @@
  * same for all inputs proves nothing: then values inside of equal name are compared as well chance outputs
  * that depend on random operators are held to type and shape only, and that is said
  */
-#ifndef OT_COMPARE_VERIFY_H
-#define OT_COMPARE_VERIFY_H
+#ifndef OT_COMPARE_VERIFY_REWRITE_H
+#define OT_COMPARE_VERIFY_REWRITE_H
 
 #include "compare/metrics.h"
 #include "session/feed.h"

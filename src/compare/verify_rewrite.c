@@ -1,4 +1,4 @@
-#include "compare/verify.h"
+#include "compare/verify_rewrite.h"
 
 #include <stdlib.h>
 #include <string.h>
