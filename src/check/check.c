@@ -70,8 +70,8 @@ void ck_put(struct checker *c, enum finding_code code, uint64_t at, const char *
 static const char *ck_node_label(struct checker *c, const struct ol_node *n)
 {
     if (*n->name)
-        return ck_print(c, "node '%s' (%s)", n->name, n->op);
-    return ck_print(c, "node %s that makes '%s'", *n->op ? n->op : "without operator",
+        return ck_print(c, "node '%.200s' (%.100s)", n->name, n->op);
+    return ck_print(c, "node %.100s that makes '%.200s'", *n->op ? n->op : "without operator",
                     n->nout ? n->out[0] : "");
 }
 
@@ -79,6 +79,10 @@ void ck_add(struct checker *c, enum finding_code code, uint64_t at, const char *
 {
     char raw[1000], safe[2000];
     va_list ap;
+    if (c->out->n == FINDINGS_MAX) {
+        ck_put(c, code, at, "", "", "");
+        return;
+    }
     va_start(ap, fmt);
     vsnprintf(raw, sizeof raw, fmt, ap);
     va_end(ap);
@@ -89,9 +93,11 @@ void ck_add(struct checker *c, enum finding_code code, uint64_t at, const char *
 
 /* ---- versions ---- */
 
+enum { IMPORTS_MAX = 1000, RECURSION_MAX = 512 }; /* the import has limits of its own, for any number */
+
 static int64_t find_import(const struct ol_import *o, size_t n, const char *domain)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && i < IMPORTS_MAX; i++)
         if (strcmp(o[i].domain, domain) == 0)
             return o[i].version;
     return 0;
@@ -120,7 +126,7 @@ static void look_imports(struct checker *c, const struct ol_import *o, size_t n)
                    "operator set %s is imported as version %lld; %d is the "
                    "newest that is known",
                    domain, v, newest);
-        for (size_t j = 0; j < i && i < 1000; j++) {
+        for (size_t j = 0; j < i && i < IMPORTS_MAX; j++) {
             if (strcmp(o[i].domain, o[j].domain) != 0)
                 continue;
             ck_add(c, o[j].version == v ? FC_OPSET_TWICE : FC_OPSET_CONFLICT, o[i].at,
@@ -185,12 +191,13 @@ struct func_link {
     struct func_link *next;
     const struct ol_function *f;
     size_t number;
+    bool *needed; /* see ck_input_needed; NULL: not asked yet */
 };
 
-static const struct func_link *find_function(struct checker *c, const char *domain, const char *name,
-                                             const char *overload)
+static struct func_link *find_function(struct checker *c, const char *domain, const char *name,
+                                       const char *overload)
 {
-    const struct func_link *l = c->o->nfuncs ? smap_get(&c->funcs, name) : NULL;
+    struct func_link *l = c->o->nfuncs ? smap_get(&c->funcs, name) : NULL;
     while (l && (strcmp(l->f->domain, domain) != 0 || strcmp(l->f->overload, overload) != 0))
         l = l->next;
     return l;
@@ -202,6 +209,36 @@ const struct ol_function *ck_function(struct checker *c, const struct ol_node *n
     return l ? l->f : NULL;
 }
 
+/* Inputs of the body that a node in it cannot do without, by number. */
+static bool *find_needed(struct checker *c, const struct ol_function *f)
+{
+    struct smap at = {.arena = c->a};
+    bool *needed = arena_array(c->a, f->body.nins + 1, sizeof *needed);
+    bool ok = needed != NULL;
+    for (size_t i = 0; i < f->body.nins && ok; i++)
+        ok = smap_put(&at, f->body.ins[i].name, needed + i);
+    for (size_t k = 0; k < f->body.nnodes && ok; k++) {
+        const struct ol_node *n = &f->body.nodes[k];
+        int64_t opset = find_import(f->imports, f->nimports, n->domain);
+        for (size_t x = 0; opset && x < n->nin; x++) {
+            bool *need = f->body.nins ? smap_get(&at, n->in[x]) : NULL;
+            if (need)
+                *need |= ck_single_input(c, n, opset, x);
+        }
+    }
+    if (!ok)
+        c->rc = err_nomem(c->cx);
+    return needed;
+}
+
+bool ck_input_needed(struct checker *c, const struct ol_node *n, size_t i)
+{
+    struct func_link *l = find_function(c, n->domain, n->op, n->overload);
+    if (!l->needed)
+        l->needed = find_needed(c, l->f);
+    return l->needed && !c->rc && l->needed[i];
+}
+
 static void index_functions(struct checker *c)
 {
     for (size_t i = 0; i < c->o->nfuncs && !c->rc; i++) {
@@ -211,7 +248,7 @@ static void index_functions(struct checker *c)
             ck_add(c, FC_FUNC_TWICE, f->at, "function '%s' of domain %s is defined twice", f->name,
                    domain_text(f->domain));
         if (l)
-            *l = (struct func_link){smap_get(&c->funcs, f->name), f, i};
+            *l = (struct func_link){smap_get(&c->funcs, f->name), f, i, NULL};
         if (!l || !smap_put(&c->funcs, f->name, l))
             c->rc = err_nomem(c->cx);
     }
@@ -237,10 +274,10 @@ static void look_recursion(struct checker *c)
 {
     size_t n = c->o->nfuncs;
     struct arena_mark mark = arena_mark(&c->cx->scratch);
-    bool *calls = n <= 4096 ? arena_array(&c->cx->scratch, n, n) : NULL;
+    if (n > RECURSION_MAX)
+        return;
+    bool *calls = arena_array(&c->cx->scratch, n, n);
     bool *gone = arena_array(&c->cx->scratch, n, 1);
-    if (n > 4096)
-        return; /* the import has its own test, for any number */
     if (!calls || !gone) {
         c->rc = err_nomem(c->cx);
         return;
@@ -321,7 +358,7 @@ static void look_function(struct checker *c, const struct ol_function *f)
     look_imports(c, f->imports, f->nimports);
     look_params(c, f);
     look_func_opsets(c, f, &f->body);
-    ck_graph(c, &f->body, f, ck_print(c, "function '%s'", f->name));
+    ck_graph(c, &f->body, f, ck_print(c, "function '%.200s'", f->name));
 }
 
 /* ---- all of it ---- */
@@ -407,12 +444,11 @@ static int malformed(struct cx *cx, int rc, struct arena *a, struct findings *ou
     return c.rc;
 }
 
-int check_file(struct cx *cx, const char *path, const struct load_opts *o, struct arena *a,
-               struct findings *out)
+/* Decoding ended with rc. */
+static int finish(struct cx *cx, int rc, struct model *m, const struct load_opts *o, struct arena *a,
+                  struct findings *out)
 {
-    struct model *m;
     *out = (struct findings){0};
-    int rc = model_decode(cx, path, o, &m);
     if (rc)
         return malformed(cx, rc, a, out);
     rc = check_decoded(cx, m, o, a, out);
@@ -420,7 +456,22 @@ int check_file(struct cx *cx, const char *path, const struct load_opts *o, struc
     return rc;
 }
 
-/* Findings borrow from the model: texts do not, so that reports may outlive it. */
+int check_file(struct cx *cx, const char *path, const struct load_opts *o, struct arena *a,
+               struct findings *out)
+{
+    struct model *m;
+    int rc = model_decode(cx, path, o, &m);
+    return finish(cx, rc, m, o, a, out);
+}
+
+int check_open_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
+                    struct arena *a, struct findings *out)
+{
+    struct model *m;
+    int rc = model_decode_file(cx, f, dir, o, &m);
+    return finish(cx, rc, m, o, a, out);
+}
+
 int check_before_run(struct cx *cx, struct model *m)
 {
     struct arena a = {0};

@@ -46,6 +46,9 @@ const char *finding_line(struct arena *a, const char *path, const struct finding
  * model at all. */
 int check_file(struct cx *cx, const char *path, const struct load_opts *o, struct arena *a,
                struct findings *out);
+/* The same of an open file (a memory file too); dir as in model_load_file. */
+int check_open_file(struct cx *cx, struct file *f, const char *dir, const struct load_opts *o,
+                    struct arena *a, struct findings *out);
 /* Before a session: what the file itself tells, no inference, no files looked for. The first finding that
  * stops becomes the error. A model that was not loaded from a file passes. */
 int check_before_run(struct cx *cx, struct model *m);

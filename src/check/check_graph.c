@@ -354,7 +354,7 @@ static void look_subgraphs(struct checker *c, const struct ck_scope *s, const st
             const char *label = *n->name ? n->name : n->nout ? n->out[0] : "";
             c->node = NULL;
             ck_graph(c, &n->attrs[a].graphs[g], s->func,
-                     ck_print(c, "%s/%s '%s'.%s", s->path, n->op, label, n->attrs[a].name));
+                     ck_print(c, "%s/%.60s '%.60s'.%.60s", s->path, n->op, label, n->attrs[a].name));
             c->node = keep;
         }
 }

@@ -234,28 +234,17 @@ static void look_left_out(struct checker *c, const struct ol_node *n, const stru
     }
 }
 
-/* Whether a node of the body needs the formal input. */
-static bool is_needed(struct checker *c, const struct ol_function *f, const char *name)
+bool ck_single_input(struct checker *c, const struct ol_node *n, int64_t opset, size_t i)
 {
-    for (size_t i = 0; i < f->body.nnodes; i++) {
-        const struct ol_node *n = &f->body.nodes[i];
-        const struct ck_schema *k = NULL;
-        for (size_t v = 0; v < f->nimports && !k && !c->rc; v++)
-            if (strcmp(f->imports[v].domain, n->domain) == 0)
-                k = find_schema(c, n, f->imports[v].version);
-        for (size_t x = 0; k && k->s && x < n->nin && x < INT_MAX; x++) {
-            const struct schema_io *io = strcmp(n->in[x], name) == 0 ? schema_input(k->s, (int)x) : NULL;
-            if (io && io->option == IO_SINGLE)
-                return true;
-        }
-    }
-    return false;
+    const struct ck_schema *k = find_schema(c, n, opset);
+    const struct schema_io *io = k && k->s && i < INT_MAX ? schema_input(k->s, (int)i) : NULL;
+    return io && io->option == IO_SINGLE;
 }
 
 static void look_formals(struct checker *c, const struct ol_node *n, const struct ol_function *f)
 {
     for (size_t i = 0; i < f->body.nins && !c->rc; i++)
-        if ((i >= n->nin || !*n->in[i]) && is_needed(c, f, f->body.ins[i].name))
+        if ((i >= n->nin || !*n->in[i]) && ck_input_needed(c, n, i))
             ck_add(c, i < n->nin ? FC_INPUT_LEFT_OUT : FC_FEW_INPUTS, n->at,
                    "input %zu '%s' is not given, which function '%s' needs", i, f->body.ins[i].name, f->name);
 }

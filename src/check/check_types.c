@@ -20,7 +20,7 @@ static const char *graph_path(struct checker *c, const struct graph *g)
     const struct node *o = g->owner;
     const char *attr = "";
     if (!o)
-        return g->func ? ck_print(c, "function '%s'", g->func->name) : "main";
+        return g->func ? ck_print(c, "function '%.200s'", g->func->name) : "main";
     for (int i = 0; i < o->nattr; i++) {
         const struct attr *a = &o->attrs[i];
         bool has = a->kind == AT_GRAPH && !a->ref && a->u.g == g;
@@ -30,14 +30,15 @@ static const char *graph_path(struct checker *c, const struct graph *g)
             attr = a->name;
     }
     const char *label = *o->name ? o->name : o->nout && o->out[0] ? o->out[0]->name : "";
-    return ck_print(c, "%s/%s '%s'.%s", graph_path(c, o->graph), o->op_type, label, attr);
+    return ck_print(c, "%s/%.60s '%.60s'.%.60s", graph_path(c, o->graph), o->op_type, label, attr);
 }
 
 static const char *node_text(struct checker *c, const struct node *n)
 {
     if (*n->name)
-        return ck_print(c, "node '%s' (%s)", n->name, n->op_type);
-    return ck_print(c, "node %s that makes '%s'", n->op_type, n->nout && n->out[0] ? n->out[0]->name : "");
+        return ck_print(c, "node '%.200s' (%.100s)", n->name, n->op_type);
+    return ck_print(c, "node %.100s that makes '%.200s'", n->op_type,
+                    n->nout && n->out[0] ? n->out[0]->name : "");
 }
 
 __attribute__((format(printf, 4, 5))) static void add(struct typing *y, enum finding_code code,

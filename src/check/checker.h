@@ -48,6 +48,8 @@ const char *ck_print(struct checker *c, const char *fmt, ...) __attribute__((for
 
 /* check.c */
 const struct ol_function *ck_function(struct checker *c, const struct ol_node *n);
+/* Whether the function that n calls cannot do without its input i. */
+bool ck_input_needed(struct checker *c, const struct ol_node *n, size_t i);
 /* Something that came with an IR version: it changes what is computed, or readers that do not know it lose
  * nothing but remarks. */
 void ck_feature(struct checker *c, uint64_t at, int ir, const char *what);
@@ -66,6 +68,8 @@ void ck_type(struct checker *c, const struct ol_type *t, const char *name, uint6
 
 /* check_node.c */
 void ck_node(struct checker *c, const struct ol_node *n);
+/* Whether the operator of n at that opset has to have its input i. */
+bool ck_single_input(struct checker *c, const struct ol_node *n, int64_t opset, size_t i);
 /* Subgraphs are checked by ck_graph, everything else of an attribute here. op NULL: no schema. */
 void ck_attr_value(struct checker *c, const struct ol_attr *a);
 

@@ -7,6 +7,7 @@
 
 #include "base/blob.h"
 #include "base/checked.h"
+#include "check/check.h"
 #include "io/npy.h"
 #include "io/onnx_load.h"
 #include "io/onnx_save.h"
@@ -160,6 +161,35 @@ static const char *use_model(struct cx *cx, struct model *m)
     return rd.bad ? rd.bad : save_and_reload(cx, m);
 }
 
+/* The checker ends cleanly, and finds fault with what does not load. */
+static const char *check_bytes(const void *p, size_t n, int loaded)
+{
+    static const struct load_opts o = {.no_external_check = true};
+    struct findings found = {0};
+    struct arena a = {0};
+    struct file *f;
+    struct cx cx;
+    const char *bad = NULL;
+    int r;
+
+    cx_init(&cx);
+    r = file_from_mem(&cx, p, n, "fuzz.onnx", &f);
+    if (!r) {
+        r = check_open_file(&cx, f, NULL, &o, &a, &found);
+        file_unref(f);
+    }
+    if (r < 0)
+        bad = check_error(&cx, r);
+    else if (loaded < 0 && !found.errors && !found.warnings)
+        bad = "the checker finds nothing wrong with a model that does not load";
+    for (size_t i = 0; i < found.n && !bad; i++)
+        if (!finding_line(&a, "fuzz.onnx", &found.v[i]))
+            bad = "out of memory";
+    arena_free(&a);
+    cx_fini(&cx);
+    return bad;
+}
+
 const char *target_model(const uint8_t *p, size_t n)
 {
     struct model *m;
@@ -170,6 +200,8 @@ const char *target_model(const uint8_t *p, size_t n)
     target_status = load_bytes(&cx, p, n, &m);
     bad = target_status < 0 ? check_error(&cx, target_status) : use_model(&cx, m);
     model_free(m);
+    if (!bad)
+        bad = check_bytes(p, n, target_status);
     cx_fini(&cx);
     return bad;
 }

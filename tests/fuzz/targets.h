@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Loads a model; what loads is verified, its small tensors are read, it is saved, loaded and saved again. */
+/* Loads a model; what loads is verified, its small tensors are read, it is saved, loaded and saved again;
+ * then checked. */
 const char *target_model(const uint8_t *p, size_t n);
 const char *target_npy(const uint8_t *p, size_t n);
 const char *target_npz(const uint8_t *p, size_t n);

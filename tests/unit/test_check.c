@@ -141,6 +141,8 @@ static void write_model(struct parts *p)
     num(&set, 2, p->opset);
     if (p->opset)
         msg(&m, 8, set);
+    else
+        str_free(&set);
     str_addn(&m, str_text(&p->model), p->model.n);
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
