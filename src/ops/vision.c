@@ -1,8 +1,9 @@
-/* NonMaxSuppression. */
+/* NonMaxSuppression and ImageDecoder. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/image.h"
 #include "ops/op_util.h"
 
 struct nms {
@@ -172,3 +173,72 @@ const struct op op_NonMaxSuppression = {.domain = "",
                                         .parse = nms_parse,
                                         .infer = nms_infer,
                                         .ref = nms_ref};
+
+/* ---- ImageDecoder ---- */
+
+enum pixel_format { PIXEL_RGB, PIXEL_BGR, PIXEL_GRAY };
+
+struct decoder {
+    enum pixel_format format;
+};
+
+static int decoder_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    static const char *const formats[] = {"RGB", "BGR", "Grayscale", NULL};
+    struct decoder *p = params;
+    int format = PIXEL_RGB;
+    (void)arena, (void)version;
+    int rc = attr_choice(cx, n, "pixel_format", formats, &format);
+    p->format = (enum pixel_format)format;
+    return rc < 0 ? rc : 0;
+}
+
+static int decoder_infer(struct infer_ctx *ic, const void *params)
+{
+    const struct decoder *p = params;
+    struct dim dims[3] = {dim_fresh(ic->syms), dim_fresh(ic->syms),
+                          dim_const(p->format == PIXEL_GRAY ? 1 : 3)};
+    int rc = ic_need_rank(ic, 0, 1, 1);
+    return rc ? rc : ic_out(ic, 0, DT_UINT8, 3, dims);
+}
+
+/* Gray is the luma of ITU-R BT.601, in 16 bits of fraction. */
+static void put_pixels(enum pixel_format format, const struct image *im, uint8_t *out)
+{
+    for (int64_t i = 0; i < im->width * im->height; i++) {
+        const uint8_t *p = im->rgb + 3 * i;
+        if (format == PIXEL_GRAY)
+            out[i] = (uint8_t)((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 0x8000) >> 16);
+        for (int c = 0; format != PIXEL_GRAY && c < 3; c++)
+            out[3 * i + c] = p[format == PIXEL_BGR ? 2 - c : c];
+    }
+}
+
+/* What cannot be decoded gives a picture without pixels: the specification asks for an empty matrix. */
+static int decoder_ref(struct exec_ctx *ec, const void *params)
+{
+    const struct decoder *p = params;
+    const struct tensor *in = ec->in[0];
+    struct image im = {0};
+    if (in->dt != DT_UINT8)
+        return ec_unsupported(ec, 0);
+    int rc = tensor_count(in) ? image_decode(ec->cx, in->data, (size_t)tensor_count(in), &im) : 0;
+    if (rc < 0)
+        return rc;
+    if (!rc)
+        im = (struct image){0};
+    rc = ec_resize(ec, 0, DT_UINT8, 3,
+                   (const int64_t[]){im.height, im.width, p->format == PIXEL_GRAY ? 1 : 3});
+    if (!rc && ec_wants(ec, 0) && im.rgb)
+        put_pixels(p->format, &im, ec->out[0]->data);
+    free(im.rgb);
+    return rc;
+}
+
+const struct op op_ImageDecoder = {.domain = "",
+                                   .name = "ImageDecoder",
+                                   .flags = OP_DYNAMIC,
+                                   .params_size = sizeof(struct decoder),
+                                   .parse = decoder_parse,
+                                   .infer = decoder_infer,
+                                   .ref = decoder_ref};
