@@ -60,8 +60,7 @@ static const struct opt_use uses[] = {
 static void defaults(void *opts)
 {
     struct inspect_opts *o = opts;
-    o->values = 10;
-    o->limit = INT64_MAX;
+    o->values = -1;
     o->fingerprint = -1;
 }
 
@@ -94,16 +93,75 @@ static int show_files(struct app *app, const struct ot_summary *s)
     return code;
 }
 
+static void json_attr(struct report *r, const struct ot_attr *a)
+{
+    if (a->list)
+        js_arr(r, a->name);
+    for (size_t i = 0; i < a->n; i++) {
+        const char *key = a->list ? NULL : a->name;
+        if (a->ints)
+            js_int(r, key, a->ints[i]);
+        else if (a->floats)
+            js_num(r, key, (double)a->floats[i]);
+        else
+            js_str(r, key, a->strings ? a->strings[i] : a->text);
+    }
+    if (a->list)
+        js_end(r);
+}
+
+static void json_names(struct report *r, const char *key, const char *const *names, size_t n)
+{
+    js_arr(r, key);
+    for (size_t i = 0; i < n; i++)
+        js_str(r, NULL, names[i]);
+    js_end(r);
+}
+
+static void json_node(struct report *r, const struct ot_node *n)
+{
+    js_obj(r, NULL);
+    js_str(r, "node", n->name);
+    js_str(r, "domain", n->domain);
+    js_str(r, "operator", n->op);
+    js_int(r, "depth", n->depth);
+    js_str(r, "function", n->function);
+    json_names(r, "inputs", n->in, n->nin);
+    json_names(r, "outputs", n->out, n->nout);
+    json_names(r, "output_types", n->out_types, n->nout);
+    js_obj(r, "attributes");
+    for (size_t i = 0; i < n->nattr; i++)
+        json_attr(r, &n->attr[i]);
+    js_end(r);
+    js_end(r);
+}
+
+/* The nodes that match (NULL: all) as objects. */
+static int json_nodes(struct app *app, ot_inspection *in, const char *glob, size_t *count)
+{
+    const struct ot_node *n;
+    int rc = ot_inspection_nodes(app->ctx, in, glob, &n, count);
+    if (rc)
+        return cmd_fail(app, rc);
+    for (size_t i = 0; i < *count; i++)
+        json_node(app->report, &n[i]);
+    return EXIT_DONE;
+}
+
 static int show_graph(struct app *app, ot_inspection *in, enum ot_print what)
 {
     const char *text;
+    size_t count;
+    if (rp_json(app->report)) {
+        js_arr(app->report, "graph");
+        int code = json_nodes(app, in, NULL, &count);
+        js_end(app->report);
+        return code;
+    }
     int rc = ot_inspection_print(app->ctx, in, what, &text);
     if (rc)
         return cmd_fail(app, rc);
-    if (rp_json(app->report))
-        js_str(app->report, "graph", text);
-    else
-        fputs(text, rp_file(app->report));
+    fputs(text, rp_file(app->report));
     return EXIT_DONE;
 }
 
@@ -117,15 +175,18 @@ static int no_node(struct app *app, const ot_inspection *in, const char *glob)
 
 static int show_matches(struct app *app, ot_inspection *in, const char *glob)
 {
-    const char *text;
+    const char *text = "";
     size_t count;
+    if (rp_json(app->report)) {
+        int code = json_nodes(app, in, glob, &count);
+        return code || count ? code : no_node(app, in, glob);
+    }
     int rc = ot_inspection_print_nodes(app->ctx, in, glob, &text, &count);
     if (rc)
         return cmd_fail(app, rc);
     if (!count)
         return no_node(app, in, glob);
     rp_text(app->report, "%s", text);
-    js_str(app->report, NULL, text);
     return EXIT_DONE;
 }
 
@@ -144,7 +205,8 @@ static bool wants_detail(const struct inspect_opts *o)
     return o->graph || o->nodes.n || o->tensors.n || o->initializers || o->layers || o->infer || o->files;
 }
 
-static int show_details(struct app *app, ot_inspection *in)
+/* rows: the one table over all models, NULL where each has its own. */
+static int show_details(struct app *app, ot_inspection *in, const char *path, struct table *rows)
 {
     const struct inspect_opts *o = app->opts;
     int code = EXIT_DONE;
@@ -155,11 +217,11 @@ static int show_details(struct app *app, ot_inspection *in)
     if (o->tensors.n)
         code = cmd_worse(code, show_tensors(app, in));
     if (o->initializers)
-        show_initializers(app, in);
+        show_initializers(app, in, path, rows);
     if (o->layers)
-        show_layers(app, in);
+        show_layers(app, in, path, rows);
     if (o->infer)
-        show_values(app, in);
+        show_values(app, in, path, rows);
     if (o->files)
         code = cmd_worse(code, show_files(app, ot_inspection_summary(in)));
     return code;
@@ -182,7 +244,7 @@ static int show_model(struct app *app, ot_model *m, const char *path, struct tab
     } else if (wants_detail(o)) {
         if (app->args.n > 1 && !o->files)
             rp_title(app->report, "%s", rp_name(app->report, path));
-        code = show_details(app, in);
+        code = show_details(app, in, path, rows);
     } else if (rp_json(app->report)) {
         json_summary(app->report, ot_inspection_summary(in), m);
     } else if (rows) {
@@ -200,7 +262,7 @@ static int inspect_file(struct app *app, const char *path, struct table *rows)
     struct ot_load_opts lo = model_load_opts(&o->model);
     ot_model *m;
     js_obj(app->report, NULL);
-    js_str(app->report, "path", path);
+    js_str(app->report, "model", path);
     if (o->check) {
         int code = show_check(app, path, &lo);
         js_end(app->report);
@@ -217,17 +279,77 @@ static int inspect_file(struct app *app, const char *path, struct table *rows)
     return code;
 }
 
+/* What is asked for beside the screen, by the name of its option. */
+struct asked {
+    const char *option;
+    bool given, alone, has_table;
+};
+
+/* Combinations that would leave something out without a word. */
+static int check_combination(struct app *app, const struct inspect_opts *o, enum format f)
+{
+    const struct asked all[] = {
+        {"fingerprint", o->fingerprint >= 0, true, false},
+        {"check", o->check, true, true},
+        {"graph", o->graph, false, false},
+        {"node", o->nodes.n > 0, false, false},
+        {"tensor", o->tensors.n > 0, false, false},
+        {"initializers", o->initializers, false, true},
+        {"layers", o->layers, false, true},
+        {"infer-shapes", o->infer, false, true},
+        {"files", o->files, false, false},
+    };
+    bool table = f == FORMAT_CSV || f == FORMAT_MARKDOWN;
+    const struct asked *first = NULL;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const struct asked *a = &all[i];
+        if (!a->given)
+            continue;
+        if (table && !a->has_table)
+            return cmd_usage(app, "--%s makes no table: use --format text or json", a->option);
+        if (f == FORMAT_DOT)
+            return cmd_usage(app, "--format dot draws the graph and nothing else: leave out --%s", a->option);
+        if (first && (first->alone || table))
+            return cmd_usage(app, "--%s and --%s do not go together%s", first->option, a->option,
+                             first->alone ? "" : " in one table");
+        first = a;
+    }
+    if (o->limit && !o->layers && !o->initializers)
+        return cmd_usage(app, "--limit needs --layers or --initializers");
+    if (o->values >= 0 && !o->tensors.n)
+        return cmd_usage(app, "--values needs --tensor");
+    return EXIT_DONE;
+}
+
+static struct table *new_table(struct app *app, const struct inspect_opts *o, enum format f)
+{
+    if (f == FORMAT_CSV || f == FORMAT_MARKDOWN) {
+        struct table *t = o->layers         ? layers_table(app->report, true)
+                          : o->initializers ? initializers_table(app->report, true)
+                          : o->infer        ? values_table(app->report, true)
+                          : o->check        ? NULL
+                                            : summary_table(app->report);
+        return t;
+    }
+    bool screen = !wants_detail(o) && !o->check && o->fingerprint < 0;
+    return f == FORMAT_TEXT && app->args.n > 1 && screen ? summary_table(app->report) : NULL;
+}
+
 static int inspect(struct app *app)
 {
     const struct inspect_opts *o = app->opts;
     enum format f = rp_format(app->report);
+    int wrong = check_combination(app, o, f);
+    if (wrong)
+        return wrong;
     int code = cmd_expand_models(app, &app->args);
-    bool table = f == FORMAT_CSV || f == FORMAT_MARKDOWN || (f == FORMAT_TEXT && app->args.n > 1);
-    struct table *rows =
-        table && !wants_detail(o) && !o->check && o->fingerprint < 0 ? summary_table(app->report) : NULL;
+    struct table *rows = new_table(app, o, f);
     js_arr(app->report, "models");
-    for (size_t i = 0; i < app->args.n; i++)
+    for (size_t i = 0; i < app->args.n; i++) {
+        app->model = app->args.n > 1 ? app->args.v[i] : NULL;
         code = cmd_worse(code, inspect_file(app, app->args.v[i], rows));
+    }
+    app->model = NULL;
     js_end(app->report);
     if (rows)
         table_end(rows);

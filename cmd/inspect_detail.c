@@ -23,8 +23,8 @@ static const char *or_unknown(struct report *r, int64_t v)
 static void js_layer(struct report *r, const struct ot_layer *l, double share)
 {
     js_obj(r, NULL);
-    js_str(r, "name", l->name);
-    js_str(r, "op", l->op);
+    js_str(r, "node", l->name);
+    js_str(r, "operator", l->op);
     js_str(r, "output", l->first_output);
     js_str(r, "output_type", l->output);
     js_int(r, "depth", l->depth);
@@ -39,10 +39,15 @@ static void js_layer(struct report *r, const struct ot_layer *l, double share)
     js_end(r);
 }
 
-void show_layers(struct app *app, const ot_inspection *in)
+struct table *layers_table(struct report *r, bool model)
 {
-    static const char *const heads[] = {"node",      "operator",   "MACs",  "share",
-                                        "other ops", "parameters", "output"};
+    static const char *const heads[] = {"model", "node",      "operator",   "MACs",
+                                        "share", "other ops", "parameters", "output"};
+    return table_new(r, model ? "lllrrrrl" : "llrrrrl", model ? heads : heads + 1);
+}
+
+void show_layers(struct app *app, const ot_inspection *in, const char *path, struct table *rows)
+{
     const struct inspect_opts *o = app->opts;
     struct report *r = app->report;
     const struct ot_summary *s = ot_inspection_summary(in);
@@ -54,11 +59,13 @@ void show_layers(struct app *app, const ot_inspection *in)
         qsort(l, n, sizeof *l, by_cost);
     if (s->sizes)
         rp_text(r, "at %s\n", s->sizes);
-    struct table *t = table_new(r, "llrrrrl", heads);
+    struct table *t = rows ? rows : layers_table(r, false);
     js_str(r, "sizes", s->sizes);
     js_arr(r, "layers");
-    for (size_t i = 0; i < n && i < (size_t)o->limit; i++) {
+    for (size_t i = 0; i < n && (!o->limit || i < (size_t)o->limit); i++) {
         double share = s->macs && l[i].macs > 0 ? (double)l[i].macs / (double)s->macs : 0;
+        if (rows)
+            table_cell(t, "%s", path);
         table_cell(t, "%s", *l[i].name ? l[i].name : l[i].first_output);
         table_cell(t, "%s", l[i].op);
         table_cell(t, "%s", or_unknown(r, l[i].macs));
@@ -69,27 +76,35 @@ void show_layers(struct app *app, const ot_inspection *in)
         js_layer(r, &l[i], share);
     }
     js_end(r);
-    table_end(t);
+    if (!rows)
+        table_end(t);
     free(l);
 }
 
 /* ---- weights ---- */
 
-void show_initializers(struct app *app, const ot_inspection *in)
+struct table *initializers_table(struct report *r, bool model)
 {
-    static const char *const heads[] = {"name", "type", "parameters", "bytes", "place", "used by"};
+    static const char *const heads[] = {"model", "name", "type", "parameters", "bytes", "place", "used by"};
+    return table_new(r, model ? "lllrrll" : "llrrll", model ? heads : heads + 1);
+}
+
+void show_initializers(struct app *app, const ot_inspection *in, const char *path, struct table *rows)
+{
     const struct inspect_opts *o = app->opts;
     struct report *r = app->report;
-    struct table *t = table_new(r, "llrrll", heads);
+    struct table *t = rows ? rows : initializers_table(r, false);
     js_arr(r, "initializers");
     int64_t shown = 0;
-    for (size_t i = 0; i < ot_inspection_ninits(in) && shown < o->limit; i++) {
+    for (size_t i = 0; i < ot_inspection_ninits(in) && (!o->limit || shown < o->limit); i++) {
         struct ot_initializer w;
         ot_inspection_init(in, i, &w);
         /* Axes, indices and the like: --graph shows them. */
         if (w.constant && w.params <= 1)
             continue;
         shown++;
+        if (rows)
+            table_cell(t, "%s", path);
         table_cell(t, "%s", w.name);
         table_cell(t, "%s", w.type);
         table_int(t, w.params);
@@ -111,23 +126,31 @@ void show_initializers(struct app *app, const ot_inspection *in)
         js_end(r);
     }
     js_end(r);
-    table_end(t);
+    if (!rows)
+        table_end(t);
 }
 
 /* ---- values ---- */
 
-void show_values(struct app *app, const ot_inspection *in)
+struct table *values_table(struct report *r, bool model)
 {
-    static const char *const heads[] = {"value", "type", "made by"};
+    static const char *const heads[] = {"model", "value", "type", "made by"};
+    return table_new(r, model ? "llll" : "lll", model ? heads : heads + 1);
+}
+
+void show_values(struct app *app, const ot_inspection *in, const char *path, struct table *rows)
+{
     struct report *r = app->report;
     size_t unknown = 0;
-    struct table *t = table_new(r, "lll", heads);
+    struct table *t = rows ? rows : values_table(r, false);
     js_arr(r, "values");
     for (size_t i = 0; i < ot_inspection_nvalues(in); i++) {
         struct ot_value_row v;
         ot_inspection_value(in, i, &v);
         unknown += !v.known;
-        table_cell(t, "%*s%s", 2 * v.depth, "", v.name);
+        if (rows)
+            table_cell(t, "%s", path);
+        table_cell(t, "%*s%s", rows ? 0 : 2 * v.depth, "", v.name);
         table_cell(t, "%s", v.type);
         table_cell(t, "%s", v.made_by ? v.made_by : v.kind);
         js_obj(r, NULL);
@@ -140,14 +163,15 @@ void show_values(struct app *app, const ot_inspection *in)
     }
     js_end(r);
     js_uint(r, "values_unknown", unknown);
-    table_end(t);
+    if (!rows)
+        table_end(t);
     if (unknown)
         cmd_note(app, "%zu values have no known type", unknown);
 }
 
 /* ---- one tensor ---- */
 
-enum { BINS = 16, BAR = 40 };
+enum { BINS = 16, BAR = 40, SHOWN_VALUES = 10 };
 
 static void histogram(struct report *r, const ot_tensor *t, const struct ot_stats *st)
 {
@@ -230,7 +254,7 @@ static void statistics(struct report *r, const ot_tensor *t)
     struct ot_stats st;
     if (!ot_tensor_stats(t, &st) || !st.count)
         return;
-    rp_row(r, "range", "%s to %s, mean %s, deviation %s", rp_num(r, st.min, 6), rp_num(r, st.max, 6),
+    rp_row(r, "range", "%s to %s, mean %s, sd %s", rp_num(r, st.min, 6), rp_num(r, st.max, 6),
            rp_num(r, st.mean, 6), rp_num(r, st.sd, 6));
     rp_row(r, "zeros", "%s of %s", rp_digits(r, st.zeros), rp_digits(r, st.count));
     if (st.nan || st.pos_inf || st.neg_inf)
@@ -242,7 +266,7 @@ static void statistics(struct report *r, const ot_tensor *t)
     js_num(r, "min", st.min);
     js_num(r, "max", st.max);
     js_num(r, "mean", st.mean);
-    js_num(r, "deviation", st.sd);
+    js_num(r, "sd", st.sd);
     js_int(r, "zeros", st.zeros);
     js_int(r, "nan", st.nan);
     js_int(r, "infinities", st.pos_inf + st.neg_inf);
@@ -267,7 +291,7 @@ static int show_tensor(struct app *app, ot_inspection *in, size_t k, const struc
     js_str(r, "type", w->type);
     js_str(r, "used_by", w->user);
     statistics(r, t);
-    first_values(r, t, o->values);
+    first_values(r, t, o->values < 0 ? SHOWN_VALUES : o->values);
     js_end(r);
     ot_tensor_free(t);
     return EXIT_DONE;

@@ -62,10 +62,12 @@ typedef const struct ot_value_info *value_fn(const ot_model *m, size_t i);
 static void values(struct report *r, const ot_model *m, const char *key, value_fn *get, size_t n)
 {
     size_t shown = 0, left = 0, width = 0;
-    for (size_t i = 0; i < n && i < LIST_MAX; i++) {
-        size_t w = strlen(rp_name(r, get(m, i)->name));
+    for (size_t i = 0; i < n && shown < LIST_MAX; i++) {
+        size_t w = get(m, i)->has_default ? 0 : strlen(rp_name(r, get(m, i)->name));
+        shown += !get(m, i)->has_default;
         width = w > width && w < 40 ? w : width;
     }
+    shown = 0;
     for (size_t i = 0; i < n; i++) {
         const struct ot_value_info *v = get(m, i);
         if (v->has_default)
@@ -79,11 +81,17 @@ static void values(struct report *r, const ot_model *m, const char *key, value_f
         rp_row(r, "", "and %zu more", left);
 }
 
+/* What Constant nodes hold counts as weights when it is more than axes and shapes. */
+static bool many_constants(const struct ot_summary *s)
+{
+    return s->constants.params > SMALL_CONSTANTS;
+}
+
 static void weights(struct report *r, const struct ot_summary *s)
 {
     const struct ot_weights *all = &s->all_weights;
     const char *key = "parameters";
-    if (all->tensors || s->constants.params <= SMALL_CONSTANTS)
+    if (all->tensors || !many_constants(s))
         rp_row(r, once(&key), "%s in %zu tensor%s, %s%s", rp_digits(r, all->params), all->tensors,
                all->tensors == 1 ? "" : "s", rp_bytes(r, all->bytes),
                s->shared ? rp_str(r, " (%zu more share their bytes)", s->shared) : "");
@@ -92,7 +100,7 @@ static void weights(struct report *r, const struct ot_summary *s)
                rp_bytes(r, s->weights[i].bytes));
     if (s->nweights == 1)
         rp_row(r, "", "all %s", s->weights[0].dtype);
-    if (s->constants.params > SMALL_CONSTANTS)
+    if (many_constants(s))
         rp_row(r, once(&key), "%s in Constant nodes, %s", rp_digits(r, s->constants.params),
                rp_bytes(r, s->constants.bytes));
 }
@@ -168,20 +176,37 @@ static bool same_symbol(const struct ot_axis *a, const struct ot_axis *b)
     return strcmp(a->symbol, b->symbol) == 0 && strcmp(a->symbol, "?") != 0;
 }
 
-/* Where a symbol stands: "axis 0 of input_ids, attention_mask; axis 1 of past". */
+/* Inputs named at an axis; the others are counted. */
+enum { PLACES = 3 };
+
+/* Where a symbol stands at one axis, beginning with axis i: "axis 0 of input_ids, attention_mask and 26
+ * more". */
+static const char *places_at(struct report *r, const struct ot_summary *s, size_t i)
+{
+    const struct ot_axis *a = &s->axes[i];
+    const char *text = rp_str(r, "axis %d of %s", a->axis, rp_name(r, a->input));
+    size_t more = 0;
+    for (size_t k = i + 1, n = 1; k < s->naxes; k++) {
+        const struct ot_axis *b = &s->axes[k];
+        if (!same_symbol(a, b) || a->axis != b->axis)
+            continue;
+        if (n++ < PLACES)
+            text = rp_str(r, "%s, %s", text, rp_name(r, b->input));
+        else
+            more++;
+    }
+    return more ? rp_str(r, "%s and %zu more", text, more) : text;
+}
+
 static const char *places(struct report *r, const struct ot_summary *s, size_t first)
 {
-    const struct ot_axis *a = &s->axes[first], *last = a;
-    const char *text = rp_str(r, "axis %d of %s", a->axis, rp_name(r, a->input));
+    const char *text = places_at(r, s, first);
     for (size_t i = first + 1; i < s->naxes; i++) {
-        const struct ot_axis *b = &s->axes[i];
-        if (!same_symbol(a, b))
-            continue;
-        if (strlen(text) > LINE)
-            return rp_str(r, "%s, ...", text);
-        text = b->axis == last->axis ? rp_str(r, "%s, %s", text, rp_name(r, b->input))
-                                     : rp_str(r, "%s; axis %d of %s", text, b->axis, rp_name(r, b->input));
-        last = b;
+        bool seen = !same_symbol(&s->axes[first], &s->axes[i]);
+        for (size_t k = first; k < i && !seen; k++)
+            seen = same_symbol(&s->axes[first], &s->axes[k]) && s->axes[k].axis == s->axes[i].axis;
+        if (!seen)
+            text = rp_str(r, "%s; %s", text, places_at(r, s, i));
     }
     return text;
 }
@@ -249,6 +274,17 @@ static void warnings(struct report *r, const struct ot_summary *s)
     }
 }
 
+/* --check-values that finds nothing says so. */
+static void checked_values(struct app *app, const struct ot_summary *s)
+{
+    const struct inspect_opts *o = app->opts;
+    bool bad = false;
+    for (size_t i = 0; i < s->nwarnings; i++)
+        bad |= strcmp(s->warnings[i].code, "non-finite-weights") == 0;
+    if (o->check_values && !bad)
+        rp_row(app->report, "values", "%s", rp_verdict(app->report, true, "all weights are finite"));
+}
+
 void show_summary(struct app *app, const struct ot_summary *s, const ot_model *m, const char *path)
 {
     struct report *r = app->report;
@@ -265,6 +301,7 @@ void show_summary(struct app *app, const struct ot_summary *s, const ot_model *m
     files(r, s);
     limit_2gib(r, s);
     rp_row(r, "fingerprint", "%.16s", s->fingerprint);
+    checked_values(app, s);
     warnings(r, s);
 }
 
@@ -358,7 +395,7 @@ static void js_ops(struct report *r, const struct ot_summary *s)
     for (size_t i = 0; i < s->nops; i++) {
         js_obj(r, NULL);
         js_str(r, "domain", s->ops[i].domain);
-        js_str(r, "op", s->ops[i].op);
+        js_str(r, "operator", s->ops[i].op);
         if (s->ops[i].since)
             js_int(r, "since", s->ops[i].since);
         js_uint(r, "count", s->ops[i].count);
@@ -453,12 +490,16 @@ void row_summary(struct table *t, const struct ot_summary *s, const char *path)
     for (size_t i = 0; i < s->nimports; i++)
         if (strcmp(s->imports[i].domain, "ai.onnx") == 0)
             opset = s->imports[i].version;
+    bool constants = many_constants(s);
     table_cell(t, "%s", path);
-    table_int(t, opset);
+    if (opset)
+        table_int(t, opset);
+    else
+        table_cell(t, "-");
     table_int(t, (int64_t)s->nodes);
-    table_int(t, s->all_weights.params);
-    table_int(t, (int64_t)s->all_weights.bytes);
-    table_int(t, s->macs);
+    table_int(t, s->all_weights.params + (constants ? s->constants.params : 0));
+    table_int(t, (int64_t)(s->all_weights.bytes + (constants ? s->constants.bytes : 0)));
+    table_cell(t, "%s%lld", s->cost_unknown ? ">=" : "", (long long)s->macs);
     if (s->activations_peak < 0)
         table_cell(t, "%s", "?");
     else

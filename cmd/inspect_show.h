@@ -10,7 +10,8 @@ struct inspect_opts {
     struct report_opts report;
     bool graph, initializers, layers, infer, files, check, check_values;
     struct opt_list nodes, tensors;
-    int64_t values, limit;
+    int64_t values; /* -1: not given */
+    int64_t limit;  /* 0: none */
     int fingerprint; /* index of the choice; -1: not asked */
 };
 
@@ -21,9 +22,13 @@ struct table *summary_table(struct report *r);
 void row_summary(struct table *t, const struct ot_summary *s, const char *path);
 
 /* inspect_detail.c */
-void show_layers(struct app *app, const ot_inspection *in);
-void show_initializers(struct app *app, const ot_inspection *in);
-void show_values(struct app *app, const ot_inspection *in);
+/* Tables of their own, or rows of one over several models, which then has a column for the model. */
+struct table *layers_table(struct report *r, bool model);
+struct table *initializers_table(struct report *r, bool model);
+struct table *values_table(struct report *r, bool model);
+void show_layers(struct app *app, const ot_inspection *in, const char *path, struct table *rows);
+void show_initializers(struct app *app, const ot_inspection *in, const char *path, struct table *rows);
+void show_values(struct app *app, const ot_inspection *in, const char *path, struct table *rows);
 int show_tensors(struct app *app, ot_inspection *in);
 
 /* inspect_check.c: everything that is wrong with the file; exit code. */

@@ -53,7 +53,7 @@ def our_verdicts(tool, paths):
         if run.returncode not in (0, 3):
             sys.exit(f"{tool} ended with {run.returncode}: {run.stderr.decode()[-500:]}")
         for m in json.loads(run.stdout)["models"]:
-            out[m["path"]] = m
+            out[m["model"]] = m
     return out
 
 

@@ -605,6 +605,119 @@ int ot_inspection_print_nodes(ot_ctx *c, ot_inspection *i, const char *glob, con
     return take_text(c, i, &s, out);
 }
 
+/* ---- nodes as data ---- */
+
+struct gather {
+    ot_inspection *in;
+    const char *glob;
+    const char *function;
+    struct ot_node *v;
+    size_t n, cap;
+};
+
+static const char *const *strings_of(struct arena *a, const struct ostr *s, size_t n)
+{
+    const char **out = arena_array(a, n + 1, sizeof *out);
+    for (size_t i = 0; out && i < n; i++)
+        if (!(out[i] = arena_strndup(a, s[i].p, s[i].n)))
+            return NULL;
+    return out;
+}
+
+static bool attr_data(struct arena *arena, const struct attr *a, struct ot_attr *out)
+{
+    *out = (struct ot_attr){.name = a->name, .n = 1};
+    enum attr_kind kind = a->ref ? AT_GRAPH : a->kind;
+    struct str s = {0};
+    out->list = kind == AT_INTS || kind == AT_FLOATS || kind == AT_STRINGS;
+    out->n = out->list ? a->n : 1;
+    switch (kind) {
+    case AT_INT:
+        return (out->ints = &a->u.i);
+    case AT_INTS:
+        return (out->ints = a->n ? a->u.ints : arena_array(arena, 1, sizeof *out->ints));
+    case AT_FLOAT:
+        return (out->floats = &a->u.f);
+    case AT_FLOATS:
+        return (out->floats = a->n ? a->u.floats : arena_array(arena, 1, sizeof *out->floats));
+    case AT_STRING:
+        return (out->strings = strings_of(arena, &a->u.s, 1));
+    case AT_STRINGS:
+        return (out->strings = strings_of(arena, a->u.strings, a->n));
+    default:
+        print_attr(&s, a);
+        out->text = s.failed ? NULL : arena_strdup(arena, str_text(&s));
+        str_free(&s);
+        return out->text;
+    }
+}
+
+static bool node_data(struct gather *g, const struct node *n, int depth, struct ot_node *out)
+{
+    struct arena *a = &g->in->arena;
+    const char **in = arena_array(a, (size_t)n->nin + 1, sizeof *in);
+    const char **outs = arena_array(a, (size_t)n->nout + 1, sizeof *outs);
+    const char **types = arena_array(a, (size_t)n->nout + 1, sizeof *types);
+    struct ot_attr *attr = arena_array(a, (size_t)n->nattr + 1, sizeof *attr);
+    if (!in || !outs || !types || !attr)
+        return false;
+    for (int i = 0; i < n->nin; i++)
+        in[i] = n->in[i] ? n->in[i]->name : NULL;
+    for (int i = 0; i < n->nout; i++) {
+        const struct value *v = n->out[i];
+        outs[i] = v ? v->name : NULL;
+        types[i] = v ? kept_type(g->in, v->type ? v->type : v->declared) : NULL;
+    }
+    for (int i = 0; i < n->nattr; i++)
+        if (!attr_data(a, &n->attrs[i], &attr[i]))
+            return false;
+    *out = (struct ot_node){n->name,
+                            *n->domain ? n->domain : "ai.onnx",
+                            n->op_type,
+                            depth,
+                            g->function,
+                            (size_t)n->nin,
+                            (size_t)n->nout,
+                            (size_t)n->nattr,
+                            in,
+                            outs,
+                            types,
+                            attr};
+    return true;
+}
+
+static int gather_nodes(void *user, struct graph *graph, int depth)
+{
+    struct gather *g = user;
+    for (const struct node *n = graph->first; n; n = n->next) {
+        if (g->glob && !matches(n, g->glob))
+            continue;
+        struct ot_node *v = arena_grow(&g->in->arena, g->v, g->n, &g->cap, sizeof *v);
+        if (!v)
+            return E_NOMEM;
+        g->v = v;
+        if (!node_data(g, n, depth, &v[g->n++]))
+            return E_NOMEM;
+    }
+    return OK;
+}
+
+int ot_inspection_nodes(ot_ctx *c, ot_inspection *i, const char *glob, const struct ot_node **out, size_t *n)
+{
+    struct gather g = {.in = i, .glob = glob};
+    apply_types(i);
+    int rc = graph_walk(i->m->graph, gather_nodes, &g);
+    for (size_t k = 0; k < i->m->nfuncs && !rc; k++) {
+        g.function = i->m->funcs[k]->name;
+        rc = i->m->funcs[k]->body ? graph_walk(i->m->funcs[k]->body, gather_nodes, &g) : OK;
+    }
+    *out = g.v;
+    *n = g.n;
+    return api_end(c, rc ? err_nomem(&c->cx) : OK);
+}
+
+/* ---- names ---- */
+
 static void add_name(struct find *f, const char *name)
 {
     if (f->names.n == f->names.cap)

@@ -282,6 +282,27 @@ OT_API int ot_inspection_print(ot_ctx *c, ot_inspection *i, enum ot_print what, 
 /* The nodes whose name, or one of whose outputs, matches the pattern; *count of them. */
 OT_API int ot_inspection_print_nodes(ot_ctx *c, ot_inspection *i, const char *glob, const char **out,
                                      size_t *count);
+/* A node, for programs. */
+struct ot_attr {
+    const char *name;
+    size_t n; /* elements of a list */
+    bool list;
+    const int64_t *ints; /* of these four one is there */
+    const float *floats;
+    const char *const *strings;
+    const char *text; /* other kinds, as the graph in text has them */
+};
+struct ot_node {
+    const char *name, *domain, *op; /* name may be ""; domain "ai.onnx" */
+    int depth;                      /* of the graph that it stands in; 0: the main graph, or a function's */
+    const char *function;           /* in whose body it stands; NULL */
+    size_t nin, nout, nattr;
+    const char *const *in, *const *out, *const *out_types; /* NULL where left out */
+    const struct ot_attr *attr;
+};
+/* As ot_inspection_print_nodes; glob NULL: all nodes. *out belongs to the inspection. */
+OT_API int ot_inspection_nodes(ot_ctx *c, ot_inspection *i, const char *glob, const struct ot_node **out,
+                               size_t *n);
 /* Name of the node nearest to want, or of the weight; NULL. */
 OT_API const char *ot_inspection_nearest_node(const ot_inspection *i, const char *want);
 OT_API const char *ot_inspection_nearest_init(const ot_inspection *i, const char *want);

@@ -114,7 +114,8 @@ static int export_dim(struct export *ex, struct dim d, Onnx__TensorShapeProto__D
     if (d.kind == DIM_CONST) {
         msg->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
         msg->dim_value = d.v;
-    } else if (d.kind == DIM_EXPR) {
+    } else if (d.kind == DIM_EXPR && !(d.e->op == EX_SYM && d.e->fresh)) {
+        /* A symbol of inference's own would look like a name that somebody gave. */
         msg->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
         msg->dim_param = arena_strdup(ex->arena, dim_text(d, text, sizeof(text)));
         if (!msg->dim_param)

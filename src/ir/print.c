@@ -164,6 +164,12 @@ static void attr_value(struct printer *p, const struct attr *a)
     }
 }
 
+void print_attr(struct str *out, const struct attr *a)
+{
+    struct printer p = printer_of(out, NULL);
+    attr_value(&p, a);
+}
+
 static void attrs_text(struct printer *p, const struct node *n)
 {
     if (!p->o.attrs || n->nattr == 0)

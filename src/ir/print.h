@@ -14,6 +14,8 @@ struct print_opts {
 
 void print_graph(struct str *out, const struct graph *g, const struct print_opts *o, int indent);
 void print_node(struct str *out, const struct node *n, const struct print_opts *o, int indent);
+/* The value alone. */
+void print_attr(struct str *out, const struct attr *a);
 void print_model(struct str *out, const struct model *m, const struct print_opts *o);
 /* GraphViz. */
 void print_dot(struct str *out, const struct model *m);

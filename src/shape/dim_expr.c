@@ -67,7 +67,7 @@ struct dim dim_fresh(struct symtab *t)
     if (t->no_fresh)
         return dim_unknown();
     do
-        name = arena_printf(t->arena, "unk__%u", (unsigned)t->next_fresh++);
+        name = arena_printf(t->arena, "?%u", (unsigned)t->next_fresh++);
     while (name && smap_get(&t->names, name));
     struct expr *e = name ? symbol_new(t, name, true) : NULL;
     return e ? (struct dim){DIM_EXPR, 0, e} : dim_unknown();

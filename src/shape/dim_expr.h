@@ -18,7 +18,7 @@ struct symtab *model_syms(struct model *m);
 /* The symbol of that name ("batch"). A text that is an expression over names ("past_sequence + sequence",
  * "2*s", "floor(h/2)") is parsed into one; what does not parse is one opaque symbol. Empty: unknown. */
 struct dim dim_symbol(struct symtab *t, const char *name);
-/* A new symbol that no name in the model has ("unk__3"); unknown while fresh symbols are off. */
+/* A new symbol that no name in the model has ("?3"); unknown while fresh symbols are off. */
 struct dim dim_fresh(struct symtab *t);
 /* Off: for inference at run time, which must not let the table grow. Returns what was set before. */
 bool dim_set_fresh(struct symtab *t, bool on);

@@ -140,6 +140,41 @@ for bad in ir_future:ir-version-new no_import:opset-not-imported shapes_differ:g
     has "${bad%:*}" "'${bad#*:}' in [w['code'] for w in m['warnings']]" True
 done
 
+# ---- one vocabulary, objects instead of text, tables that stay tables
+
+tool inspect --node conv1 --json $model
+equal "a node is an object" \
+    "$(json_at '[(n["node"], n["operator"], n["inputs"], n["outputs"], n["output_types"], n["attributes"]["pads"]) for n in d["models"][0]["nodes"]]')" \
+    "[('conv1', 'Conv', ['image', 'conv1.weight', 'conv1.bias'], ['c1'], ['float[batch,16,8,8]'], [1, 1, 1, 1])]"
+tool inspect --graph --json $model
+equal "the graph is a list of nodes" "$(json_at '[n["operator"] for n in d["models"][0]["graph"]][:3]')" \
+    "['Conv', 'BatchNormalization', 'Relu']"
+for args in "--fingerprint structure" "--node conv1" "--graph" "--tensor fc.bias" "--files"; do
+    # shellcheck disable=SC2086 # an option and its value
+    tool inspect $args --format csv $model
+    gives "no table: $args" exit=2 silent_out 'err=makes no table'
+done
+tool inspect --layers --initializers --format csv $model
+gives "two tables are not glued together" exit=2 silent_out
+tool inspect --layers --fingerprint weights $model
+gives "a fingerprint stands alone" exit=2 silent_out
+tool inspect --layers --format dot $model
+gives "dot stands alone" exit=2 silent_out
+tool inspect --limit 3 $model
+gives "--limit without a list" exit=2 silent_out 'err=--limit needs'
+tool inspect --values 3 $model
+gives "--values without a tensor" exit=2 silent_out 'err=--values needs'
+tool inspect --layers --format csv $model $models/two_inputs.onnx
+equal "one table over two models, which it names" "$(cut -d, -f1 "$tmp/out" | uniq | tr '\n' ' ')" \
+    "model $model $models/two_inputs.onnx "
+tool inspect --check-values $model
+gives "weights that are all finite" exit=0 'out=values +all weights are finite'
+tool inspect --format csv $models/zipmap.onnx
+equal "no opset of ai.onnx is no opset 0" "$(tail -n 1 "$tmp/out" | cut -d, -f2)" "$(
+    json_opset() { "$tool" inspect --json $models/zipmap.onnx | python3 -c 'import json, sys
+print(next((i["version"] for i in json.load(sys.stdin)["models"][0]["opset_imports"] if i["domain"] == "ai.onnx"), "-"))'; }
+    json_opset)"
+
 # ---- weights are not read
 
 python3 - "$tmp/large.onnx" <<'END'
