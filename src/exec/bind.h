@@ -6,6 +6,8 @@
 
 /* Types and constants of n from ex; arrays live in the scratch arena of cx. */
 int bind_ctx_fill(struct cx *cx, struct exec *ex, struct node *n, struct bind_ctx *bc);
+/* What the inputs of n may be (op_input_takes), remembered in ex. */
+int exec_takes(struct cx *cx, struct exec *ex, const struct node *n, const struct schema_takes **out);
 void prepacked_free(struct exec *ex);
 
 /* Says which node failed, and on which provider where there is a choice; rc must not be OK. A provider that

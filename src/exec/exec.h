@@ -38,9 +38,10 @@ struct prog_step {
     struct step bound;
     int provider; /* index into exec->prov */
     int nin, nout, ncap;
-    uint32_t *in, *out; /* slots, SLOT_NONE where left out */
-    uint32_t *cap;      /* slots that subgraphs of the node read */
-    uint32_t *drop;     /* slots whose last use this step is */
+    const struct schema_takes *takes; /* what each input may be */
+    uint32_t *in, *out;               /* slots, SLOT_NONE where left out */
+    uint32_t *cap;                    /* slots that subgraphs of the node read */
+    uint32_t *drop;                   /* slots whose last use this step is */
     uint32_t ndrop;
     double seconds; /* spent, while profiling */
     uint64_t calls;
@@ -80,6 +81,14 @@ struct scratch_buf {
     bool used;
 };
 
+/* Remembers op_input_takes of an operator: nodes of one kind come in hundreds. */
+struct takes_memo {
+    const struct op_version *ver;
+    int nin;
+    const struct schema_takes *takes;
+};
+enum { TAKES_MEMO = 128 };
+
 struct exec {
     struct model *m;
     struct cx *cx;      /* of the call in progress */
@@ -98,6 +107,7 @@ struct exec {
     bool strict;              /* only the first provider is asked */
     struct prepacked *packed; /* blocks of bc_alloc */
     uint64_t packed_bytes, block_bytes, dyn_bytes, scratch_bytes, peak_bytes;
+    struct takes_memo takes[TAKES_MEMO];
     struct scratch_buf *scratch;
     size_t nscratch;
     struct blob *strings; /* string elements of this run's results */

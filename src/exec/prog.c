@@ -290,10 +290,25 @@ struct prog *prog_of(const struct exec *ex, const struct graph *g)
 
 /* ---- binding ---- */
 
+int exec_takes(struct cx *cx, struct exec *ex, const struct node *n, const struct schema_takes **out)
+{
+    struct takes_memo *m = &ex->takes[((uintptr_t)n->ver / sizeof *n->ver + (unsigned)n->nin) % TAKES_MEMO];
+    int rc = OK;
+    if (!m->takes || m->ver != n->ver || m->nin != n->nin) {
+        rc = op_input_takes(cx, &ex->arena, n, out);
+        if (!rc)
+            *m = (struct takes_memo){n->ver, n->nin, *out};
+    }
+    *out = m->takes;
+    return rc;
+}
+
 static int bind_step(struct cx *cx, struct exec *ex, struct prog_step *s)
 {
     struct bind_ctx bc;
     int rc = node_params(cx, s->node, &s->params);
+    if (!rc)
+        rc = exec_takes(cx, ex, s->node, &s->takes);
     if (!rc)
         rc = bind_ctx_fill(cx, ex, s->node, &bc);
     if (!rc)

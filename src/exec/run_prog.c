@@ -256,6 +256,8 @@ static int run_step(struct cx *cx, struct frame *f, uint32_t i)
     const struct tensor **in = f->pl->in[i];
     struct tensor **out = f->pl->out[i];
     int rc = cx->lim.deadline > 0 ? cx_check_time(cx) : OK;
+    if (!rc)
+        rc = op_check_values(cx, s->node, s->takes, in);
     if (!rc &&
         (!f->pl->ready[i] || ((ALWAYS_CHECK || ex->check_plans) && !(s->node->op->flags & OP_SUBGRAPH)))) {
         struct arena_mark m = arena_mark(&cx->scratch);
@@ -365,6 +367,10 @@ int exec_eval(struct cx *cx, struct exec *ex, struct node *n, const struct tenso
         out[o] = n->out[o] ? &outs[o] : NULL;
     }
     int rc = node_params(cx, n, &s.params);
+    if (!rc)
+        rc = exec_takes(cx, ex, n, &s.takes);
+    if (!rc)
+        rc = op_check_values(cx, n, s.takes, ins);
     if (!rc)
         rc = prepare_outputs(cx, &f, ins, out);
     if (!rc && !ex->strings)

@@ -457,6 +457,10 @@ static int att_masks(struct att_run *r)
         if (n->dt != DT_INT64 || tensor_count(n) != r->batch)
             return att_bad(ec->cx, "nonpad_kv_seqlen");
         r->nonpad = n->data;
+        for (int64_t b = 0; b < r->batch; b++)
+            if (r->nonpad[b] < 0 || r->nonpad[b] > r->total)
+                return err_set(ec->cx, E_VALUE, "nonpad_kv_seqlen is %lld for sample %lld, of %lld positions",
+                               (long long)r->nonpad[b], (long long)b, (long long)r->total);
         r->biased = true;
     }
     return 0;

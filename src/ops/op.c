@@ -149,8 +149,63 @@ int op_check_inputs(struct cx *cx, const struct node *n)
         if (!n->in[i] && io && io->option != IO_OPTIONAL)
             rc = err_set(cx, E_MODEL, "input %d '%s' is left out, but not optional", i, io->name);
     }
+    for (int o = 0; !rc && o < n->nout; o++) {
+        const struct schema_io *io = schema_output(s, o);
+        if (!n->out[o] && io && io->option == IO_SINGLE)
+            rc = err_set(cx, E_MODEL, "output %d '%s' is left out, but not optional", o, io->name);
+    }
     arena_release(&cx->scratch, mark);
     return rc;
+}
+
+/* ---- values at hand ---- */
+
+int op_input_takes(struct cx *cx, struct arena *arena, const struct node *n, const struct schema_takes **out)
+{
+    struct schema_takes *t = arena_array(arena, (size_t)n->nin + 1, sizeof *t);
+    const struct op_version *newest = n->ver ? schema_find(n->domain, n->op_type, INT64_MAX) : NULL;
+    struct op_schema *s = NULL, *s2 = NULL;
+    int rc = t ? 0 : err_nomem(cx);
+    if (!rc && n->ver)
+        rc = schema_parse(cx, arena, n->ver, &s);
+    if (!rc && newest)
+        rc = schema_parse(cx, arena, newest, &s2);
+    for (int i = 0; !rc && i < n->nin; i++) {
+        const struct schema_io *io = s ? schema_input(s, i) : NULL, *io2 = s2 ? schema_input(s2, i) : NULL;
+        t[i] = io ? schema_takes(n->ver, io->type) : (struct schema_takes){SK_TENSOR, UINT32_MAX};
+        if (io && io2) {
+            struct schema_takes more = schema_takes(newest, io2->type);
+            t[i].kinds |= more.kinds;
+            t[i].dtypes |= more.dtypes;
+        }
+    }
+    *out = t;
+    return rc;
+}
+
+/* An optional may be passed as what it holds. */
+static bool takes_value(const struct schema_takes *takes, const struct tensor *v)
+{
+    static const unsigned kinds[] = {
+        [RT_TENSOR] = SK_TENSOR, [RT_SEQ] = SK_SEQ, [RT_OPT] = SK_OPTIONAL, [RT_MAP] = SK_MAP};
+    if (takes->kinds & SK_OPTIONAL)
+        return true;
+    return (takes->kinds & kinds[v->kind]) && (v->kind != RT_TENSOR || takes->dtypes >> v->dt & 1);
+}
+
+int op_check_values(struct cx *cx, const struct node *n, const struct schema_takes *takes,
+                    const struct tensor *const *in)
+{
+    char have[128], name[64] = "";
+    for (int i = 0; i < n->nin; i++) {
+        if (!in[i] || takes_value(&takes[i], in[i]))
+            continue;
+        if (n->ver)
+            schema_input_name(n->ver, i, name, sizeof name);
+        return err_set(cx, E_TYPE, "input %d '%s' is %s, which the operator does not take there", i, name,
+                       tensor_type_text(in[i], have, sizeof have));
+    }
+    return 0;
 }
 
 /* ---- attributes ---- */

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/tensor.h"
 #include "ir/ir.h"
+#include "ops/schema.h"
 #include "ops/step.h"
 #include "shape/infer_ctx.h"
 
@@ -73,8 +74,14 @@ int ops_resolve(struct cx *cx, struct model *m);
 /* The same for one node (a pass made it). */
 int op_resolve(struct cx *cx, struct node *n);
 /* E_MODEL unless the node's counts of inputs and outputs are what its schema row allows, and no required
- * input is left out. Called before parse: operators rely on it. */
+ * input or output is left out. Called before parse: operators rely on it. */
 int op_check_inputs(struct cx *cx, const struct node *n);
+/* What each input of n may be: nin of them, in memory from arena. The types are those of its version and of
+ * the newest one: a model that is ahead of its opset harms nobody. */
+int op_input_takes(struct cx *cx, struct arena *arena, const struct node *n, const struct schema_takes **out);
+/* E_TYPE naming the first input that is none of that; NULL inputs pass. */
+int op_check_values(struct cx *cx, const struct node *n, const struct schema_takes *takes,
+                    const struct tensor *const *in);
 
 /* ---- attribute readers for parse: each E_ATTR when the attribute has another type ---- */
 /* Values stay as they are when the attribute is absent: set defaults first. Return 1 present, 0 absent,

@@ -522,6 +522,40 @@ bool schema_type_allowed(const struct op_version *v, const char *typestr, const 
     return false;
 }
 
+/* Adds what one term (or type name) takes. */
+static void add_term(struct span term, struct schema_takes *t)
+{
+    struct span inner;
+    char name[32];
+    const char *types = find_set(term);
+    struct span rest = types ? span_of(types) : (struct span){0};
+    while (rest.n > 0)
+        add_term(cut(&rest, ' '), t);
+    if (types)
+        return;
+    if (unwrap(term, "seq", &inner)) {
+        t->kinds |= SK_SEQ;
+    } else if (unwrap(term, "map", &inner)) {
+        t->kinds |= SK_MAP;
+    } else if (unwrap(term, "optional", &inner)) {
+        t->kinds |= SK_OPTIONAL;
+    } else if (term.n < sizeof name) {
+        t->kinds |= SK_TENSOR;
+        memcpy(name, term.p, term.n);
+        name[term.n] = 0;
+        t->dtypes |= 1u << dtype_parse(name);
+    }
+}
+
+struct schema_takes schema_takes(const struct op_version *v, const char *typestr)
+{
+    struct schema_takes t = {0};
+    struct span expr = constraint_of(v, typestr);
+    while (expr.n > 0)
+        add_term(cut(&expr, '|'), &t);
+    return t;
+}
+
 bool schema_dtype_allowed(const struct op_version *v, const char *typestr, enum dtype dt)
 {
     return dt != DT_UNDEFINED && schema_type_allowed(v, typestr, dtype_name(dt));

@@ -113,6 +113,13 @@ const char *schema_output_name(const struct op_version *v, int i, char *buf, siz
 bool schema_type_allowed(const struct op_version *v, const char *typestr, const char *type);
 /* The same for a tensor of elements dt. */
 bool schema_dtype_allowed(const struct op_version *v, const char *typestr, enum dtype dt);
+/* The same, all at once and cheap to test: kinds of value, and element types of tensors. */
+enum schema_kind { SK_TENSOR = 1u << 0, SK_SEQ = 1u << 1, SK_OPTIONAL = 1u << 2, SK_MAP = 1u << 3 };
+struct schema_takes {
+    uint32_t kinds;  /* set of enum schema_kind */
+    uint32_t dtypes; /* bit 1 << enum dtype */
+};
+struct schema_takes schema_takes(const struct op_version *v, const char *typestr);
 /* What typestr may be, spelled out for a message ("float, double, seq(int32)"), into buf; cut when too long.
  */
 const char *schema_types_text(const struct op_version *v, const char *typestr, char *buf, size_t size);

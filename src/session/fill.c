@@ -51,8 +51,10 @@ static bool scalar_const(struct search *s, const struct value *v, double *out)
 {
     struct tensor t;
     const struct tensor_data *d = v->init;
-    if (v->producer && is_op(v->producer, "Constant") && node_attr(v->producer, "value"))
-        d = node_attr(v->producer, "value")->u.t;
+    const struct attr *a =
+        v->producer && is_op(v->producer, "Constant") ? node_attr(v->producer, "value") : NULL;
+    if (a && a->kind == AT_TENSOR && !a->ref)
+        d = a->u.t;
     if (!d || tensor_data_count(d) != 1 || dtype_info(d->dt)->cls == CLS_STRING)
         return false;
     memset(&t, 0, sizeof t);

@@ -304,7 +304,9 @@ static int add_defaults(ot_ctx *c, const ot_model *m, ot_values *v)
         if (!g->ins[i]->init)
             continue;
         rc = tensor_load(&c->cx, m->m, g->ins[i]->init, &t);
-        if (!rc)
+        if (rc)
+            rc = ot_fail(c, 3, "the default of input %zu cannot be read", i);
+        else
             rc = ot_values_add(c, v, g->ins[i]->name, wrap(&t));
         tensor_drop(&t);
     }
@@ -476,6 +478,17 @@ static void keep_input(uint64_t seed, const uint8_t *p, size_t n)
     fclose(f);
 }
 
+/* What is declared of outputs and values in between contradicts many changes; without it they are met later.
+ */
+static void forget(struct rand *r, struct pb *g)
+{
+    bool inputs = rand_below(r, 4) == 0;
+
+    for (size_t i = 0; i < g->nkids; i++)
+        if (g->kids[i]->id == 12 || g->kids[i]->id == 13 || (inputs && g->kids[i]->id == 11))
+            pb_forget_shapes(g->kids[i]);
+}
+
 /* The model of that seed; from: its sample. */
 static const uint8_t *make(struct pb_pool *pool, struct rand *r, const struct sample **from, size_t *n)
 {
@@ -485,7 +498,9 @@ static const uint8_t *make(struct pb_pool *pool, struct rand *r, const struct sa
 
     *from = s;
     give_values(pool, r, m, s);
-    for (uint64_t k = rand_below(r, 2) ? 1 : rand_below(r, 5); k > 0; k--)
+    if (rand_below(r, 3) == 0 && pb_kid(m, 7))
+        forget(r, pb_kid(m, 7));
+    for (uint64_t k = rand_below(r, 2) ? 1 : 1 + rand_below(r, 6); k > 0; k--)
         pb_mutate(pool, r, m, other);
     return pb_bytes(pool, m, n);
 }

@@ -564,6 +564,115 @@ static void mutate_place(struct pb_pool *pool, struct rand *r, struct pb *m, con
     }
 }
 
+/* Bits an element by TensorProto.DataType; 0: has no raw data. */
+static const unsigned char type_bits[] = {0,  32,  8,  8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64,
+                                          64, 128, 16, 8, 8,  8,  8,  4,  4, 4, 8,  2,  2};
+
+static void set_dims(struct pb_pool *pool, struct rand *r, struct pb *t)
+{
+    static const unsigned char sizes[] = {0, 1, 1, 1, 2, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33};
+    uint64_t count = 1;
+    size_t n = 0, have = 0;
+
+    for (size_t i = 0; i < t->nkids; i++)
+        have += t->kids[i]->id == 1 && t->kids[i]->wire == WIRE_VARINT;
+    if (have && rand_below(r, 3)) { /* one dim */
+        size_t at = (size_t)rand_below(r, have);
+
+        for (size_t i = 0; i < t->nkids; i++)
+            if (t->kids[i]->id == 1 && t->kids[i]->wire == WIRE_VARINT && n++ == at)
+                t->kids[i]->v = sizes[rand_below(r, sizeof(sizes))];
+        return;
+    }
+    for (size_t i = 0; i < t->nkids; i++)
+        if (t->kids[i]->id != 1)
+            t->kids[n++] = t->kids[i];
+    t->nkids = n;
+    for (uint64_t rank = rand_below(r, 10) ? rand_below(r, 6) : rand_below(r, 18); rank > 0; rank--) {
+        uint64_t d = count > 2000 ? rand_below(r, 2) : sizes[rand_below(r, sizeof(sizes))];
+
+        count *= d ? d : 1;
+        pb_add(pool, t, 1, WIRE_VARINT, d);
+    }
+}
+
+/* Small whole numbers of the type for the most part, so that they may be indices, axes and sizes too. */
+static void fill_data(struct rand *r, uint8_t *p, size_t n, unsigned type)
+{
+    size_t size = type_bits[type] >= 8 ? type_bits[type] / 8 : 1;
+
+    for (size_t at = 0; at + size <= n; at += size) {
+        int64_t i = (int64_t)rand_below(r, 9) - 3;
+        float f = (float)i;
+        double d = (double)i;
+
+        if (rand_below(r, 40) == 0)
+            i = (int64_t)odd_int(r, 0);
+        if (type == 1)
+            memcpy(p + at, &f, 4);
+        else if (type == 11)
+            memcpy(p + at, &d, 8);
+        else if (type == 9)
+            p[at] = i & 1;
+        else
+            memcpy(p + at, &i, size < 8 ? size : 8);
+    }
+}
+
+/* Another shape or element type for a tensor, and data that fit; what is declared of that name follows. */
+static void remake(struct pb_pool *pool, struct rand *r, struct pb *t)
+{
+    const struct pb *name = pb_kid(t, 8);
+    struct pb *type = pb_kid(t, 2), *g = t->up;
+    uint64_t count = 1;
+    size_t n = 0;
+    uint8_t *p;
+
+    if (!type || type->v >= sizeof(type_bits) || !type_bits[type->v])
+        return;
+    if (rand_below(r, 4) == 0)
+        type->v = rand_below(r, sizeof(type_bits));
+    if (!type_bits[type->v])
+        return;
+    if (rand_below(r, 4))
+        set_dims(pool, r, t);
+    for (size_t i = 0; i < t->nkids; i++) {
+        struct pb *f = t->kids[i];
+
+        if (f->id == 1 && f->wire == WIRE_VARINT)
+            count = f->v > 100000 || count > 100000 ? 1 << 20 : count * f->v;
+        if (f->id == 1 || f->id == 2 || f->id == 8)
+            t->kids[n++] = f;
+    }
+    t->nkids = n;
+    n = count > 100000 ? 16 : (size_t)(count * type_bits[type->v] + 7) / 8;
+    p = take(pool, n + 1);
+    memset(p, 0, n + 1);
+    fill_data(r, p, n, (unsigned)type->v);
+    pb_add_bytes(pool, t, 9, p, n);
+    for (size_t i = 0; name && g && g->msg == MSG_GRAPH && i < g->nkids; i++) {
+        const struct pb *v = g->kids[i], *vn = pb_kid(v, 1);
+        struct pb *tt = pb_kid(pb_kid(v, 2), 1);
+
+        if (v->msg != MSG_VALUE || !tt || !vn || vn->n != name->n || memcmp(vn->p, name->p, vn->n) != 0)
+            continue;
+        if (pb_kid(tt, 1))
+            pb_kid(tt, 1)->v = type->v;
+        if (pb_kid(tt, 2))
+            cut(pb_kid(tt, 2));
+    }
+}
+
+void pb_forget_shapes(struct pb *m)
+{
+    for (size_t i = m->nkids; i-- > 0;) {
+        if (m->kids[i]->msg == MSG_SHAPE)
+            cut(m->kids[i]);
+        else
+            pb_forget_shapes(m->kids[i]);
+    }
+}
+
 void pb_mutate(struct pb_pool *pool, struct rand *r, struct pb *m, const struct pb *other)
 {
     struct list all = {0};
@@ -572,6 +681,16 @@ void pb_mutate(struct pb_pool *pool, struct rand *r, struct pb *m, const struct 
     flatten(pool, &all, m);
     if (!all.n)
         return;
+    if (rand_below(r, 4) == 0) {
+        struct pb like = {.id = 5, .wire = WIRE_BYTES, .msg = MSG_TENSOR};
+        struct pb graph = {.msg = rand_below(r, 3) ? MSG_GRAPH : MSG_ATTR};
+
+        like.up = &graph;
+        f = alike(r, &all, &like);
+        if (f)
+            remake(pool, r, f);
+        return;
+    }
     f = all.p[rand_below(r, all.n)];
     /* Numbers and data are what kernels and shape rules meet: they are changed most. */
     for (int k = 0; k < 4 && (f->msg || f->wire == WIRE_BYTES) && rand_below(r, 3); k++)

@@ -57,6 +57,9 @@ struct pb *pb_add_msg(struct pb_pool *pool, struct pb *to, unsigned id, enum msg
 /* Puts an existing message (a copy of its node, its kids shared) under to. */
 struct pb *pb_adopt(struct pb_pool *pool, struct pb *to, unsigned id, const struct pb *m);
 
+/* Drops every declared shape in m. */
+void pb_forget_shapes(struct pb *m);
+
 /* Random numbers from a seed, the same everywhere. */
 struct rand {
     uint64_t s;
