@@ -177,6 +177,13 @@ check-asan:
 		$(MAKE) --no-print-directory check BUILD=$(BUILD)-asan CC=$(GCC) \
 		CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(CFLAGS)'
 
+# --- beside ONNX Runtime; `make bench BENCH="--only 'resnet*' --time 10"`
+
+BENCH ?=
+.PHONY: bench
+bench: all
+	$(Q)scripts/bench_peers.py --tool $(tool) --library $(lib_so) $(BENCH)
+
 # --- lint
 
 # A file that passes leaves a stamp, so that the second lint is quick. The front end alone runs: what needs the
