@@ -211,6 +211,48 @@ static void nothing_to_compare_is_no_proof(void **state)
     verify_free(&r);
 }
 
+/* y = x + noise, inside an If when `deep`; z = x * 2, or 3. */
+static struct model *make_noisy(float seed, float factor, bool deep)
+{
+    struct build b = build_new(&cx, 14), in = b;
+    struct attr a = {.name = "seed", .kind = AT_FLOAT, .u.f = seed};
+    build_in(&b, "x", DT_FLOAT, "n");
+    build_float(&b, "factor", factor);
+    if (deep) {
+        build_bool(&b, "yes", true);
+        struct node *iff = build_node(&b, "If", "yes", "noise");
+        struct build other = build_body(&b, iff, "else_branch");
+        build_node(&other, "Identity", "x", "same");
+        build_body_out(&other, "same");
+        in = build_body(&b, iff, "then_branch");
+    }
+    struct node *n = build_node(&in, "RandomUniformLike", "x", deep ? "made" : "noise");
+    assert_int_equal(node_set_attr(&cx, n, &a), OK);
+    if (deep)
+        build_body_out(&in, "made");
+    build_node(&b, "Add", "x noise", "y");
+    build_node(&b, "Mul", "x factor", "z");
+    build_out(&b, "y", DT_FLOAT, "n");
+    build_out(&b, "z", DT_FLOAT, "n");
+    return b.m;
+}
+
+static void chance_is_told_from_error(void **state)
+{
+    (void)state;
+    for (int deep = 0; deep < 2; deep++) {
+        struct verify_report r = verify(make_noisy(1, 2, deep), make_noisy(2, 2, deep), NULL);
+        assert_true(r.pass && r.proven);
+        assert_true(r.out[0].random && !r.out[1].random);
+        assert_true(r.out[0].worst.max_abs > 0.01); /* they do differ */
+        verify_free(&r);
+        r = verify(make_noisy(1, 2, deep), make_noisy(1, 3, deep), NULL);
+        assert_false(r.pass);
+        assert_true(r.out[0].worst.pass && !r.out[1].worst.pass);
+        verify_free(&r);
+    }
+}
+
 static void an_original_that_does_not_run_is_an_error(void **state)
 {
     (void)state;
@@ -323,6 +365,7 @@ int main(void)
         cmocka_unit_test(another_interface_is_caught),
         cmocka_unit_test(outputs_that_never_move_are_looked_behind),
         cmocka_unit_test(nothing_to_compare_is_no_proof),
+        cmocka_unit_test(chance_is_told_from_error),
         cmocka_unit_test(an_original_that_does_not_run_is_an_error),
         cmocka_unit_test(optimization_changes_nothing),
         cmocka_unit_test(optimization_changes_nothing_in_shared_models),
