@@ -10,8 +10,8 @@ struct inspect_opts {
     struct report_opts report;
     bool graph, initializers, layers, infer, files, check, check_values;
     struct opt_list nodes, tensors;
-    int64_t values; /* -1: not given */
-    int64_t limit;  /* 0: none */
+    int64_t values;  /* -1: not given */
+    int64_t limit;   /* 0: none */
     int fingerprint; /* index of the choice; -1: not asked */
 };
 

@@ -210,8 +210,8 @@ static void look_unknown(struct look *l, const struct node *n)
     const char *near = schema_nearest(n->domain, n->op_type);
     long long opset = graph_opset(n->graph, n->domain);
     if (schema_known(n->domain, n->op_type))
-        warn(l, W_UNKNOWN_OP, "node '%s': opset %lld of %s has no %s, only newer ones have", node_label(n), opset,
-             domain_text(n->domain), n->op_type);
+        warn(l, W_UNKNOWN_OP, "node '%s': opset %lld of %s has no %s, only newer ones have", node_label(n),
+             opset, domain_text(n->domain), n->op_type);
     else
         warn(l, W_UNKNOWN_OP, "node '%s': there is no operator %s in %s%s%s%s", node_label(n), n->op_type,
              domain_text(n->domain), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");

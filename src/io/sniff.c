@@ -197,23 +197,20 @@ static const char *sniff_magic(const uint8_t *p, size_t n)
     return NULL;
 }
 
-bool sniff(struct cx *cx, struct file *f)
+/* What the first bytes say; NULL: nothing. */
+static const char *sniff_head(struct file *f)
 {
     uint8_t head[HEAD];
     size_t n = f->size < HEAD ? (size_t)f->size : HEAD;
-    const char *what = NULL;
+    const char *what;
     struct cx quiet;
     int r;
 
-    if (!f->size) {
-        err_set(cx, E_NOTONNX, "%s is empty: a download or an export that did not finish?", f->path);
-        return true;
-    }
     cx_init(&quiet);
     r = file_read(&quiet, f, 0, head, n);
     cx_fini(&quiet);
     if (r < 0)
-        return false;
+        return NULL;
     what = sniff_magic(head, n);
     if (!what)
         what = sniff_zip(head, n);
@@ -221,12 +218,37 @@ bool sniff(struct cx *cx, struct file *f)
         what = sniff_pickle(head, n);
     if (!what)
         what = sniff_safetensors(head, n, f->size);
-    if (!what)
-        what = sniff_text(head, n);
+    return what ? what : sniff_text(head, n);
+}
+
+bool sniff(struct cx *cx, struct file *f)
+{
+    const char *what;
+
+    if (!f->size) {
+        err_set(cx, E_NOTONNX, "%s is empty: a download or an export that did not finish?", f->path);
+        return true;
+    }
+    what = sniff_head(f);
     if (!what)
         what = sniff_value(f);
     if (!what)
         return false;
     err_set(cx, E_NOTONNX, "%s is %s", f->path, what);
+    return true;
+}
+
+bool sniff_tensor(struct cx *cx, struct file *f)
+{
+    const char *what = f->size ? sniff_head(f) : "empty";
+    size_t n;
+
+    if (!what)
+        return false;
+    /* The advice behind the name is about models. */
+    n = strcspn(what, ":,(");
+    while (n && what[n - 1] == ' ')
+        n--;
+    err_set(cx, E_DATA, "%s is %.*s, not a tensor: give a .npy or .pb file", f->path, (int)n, what);
     return true;
 }

@@ -7,6 +7,7 @@
 #include "io/encode.h"
 #include "io/export.h"
 #include "io/import.h"
+#include "io/sniff.h"
 #include "io/tensor_pb.h"
 #include "io/tmpfile.h"
 
@@ -287,11 +288,19 @@ int value_pb_read(struct cx *cx, const char *path, const struct type *expect, st
     struct file *f;
     int r;
 
+    struct cx other;
+
     memset(out, 0, sizeof(*out));
     r = file_open(cx, path, &f);
     if (r < 0)
         return r;
+    cx_init(&other);
     r = value_pb_parse(cx, f, expect, out, name);
+    if (r < 0 && r != E_NOMEM && sniff_tensor(&other, f)) {
+        err_clear(cx);
+        r = err_set(cx, E_DATA, "%s", other.err.msg);
+    }
+    cx_fini(&other);
     file_unref(f);
     return r;
 }

@@ -405,23 +405,6 @@ int node_set_input(struct cx *cx, struct node *n, int i, struct value *v)
     return 0;
 }
 
-int node_set_output(struct cx *cx, struct node *n, int i, struct value *v)
-{
-    int rc = v ? widen(cx, n, &n->out, &n->nout, i) : 0;
-    if (rc || i >= n->nout)
-        return rc;
-    struct value *old = n->out[i];
-    if (old == v)
-        return 0;
-    rc = claim_output(cx, n, i, v);
-    if (rc)
-        return rc;
-    if (old)
-        old->producer = NULL;
-    n->out[i] = v;
-    return 0;
-}
-
 /* ---- attributes ---- */
 
 static void adopt(struct node *n, struct graph *g)
@@ -505,19 +488,6 @@ int node_set_attr_ints(struct cx *cx, struct node *n, const char *name, const in
     a.n = count;
     a.u.ints = p;
     return node_set_attr(cx, n, &a);
-}
-
-void node_del_attr(struct node *n, const char *name)
-{
-    for (int i = 0; i < n->nattr; i++) {
-        if (strcmp(n->attrs[i].name, name) != 0)
-            continue;
-        memmove(n->attrs + i, n->attrs + i + 1, (size_t)(n->nattr - i - 1) * sizeof(*n->attrs));
-        n->nattr--;
-        n->parsed = false;
-        n->params = NULL;
-        return;
-    }
 }
 
 /* ---- removing and moving ---- */

@@ -28,16 +28,14 @@ int graph_add_const(struct cx *cx, struct graph *g, const char *hint, const stru
 int node_new(struct cx *cx, struct graph *g, struct node *before, const char *domain, const char *op_type,
              const char *name, struct value *const *ins, int nin, struct value *const *outs, int nout,
              struct node **out);
-int node_set_input(struct cx *cx, struct node *n, int i, struct value *v);
 /* Appends inputs as needed (NULLs between). */
-int node_set_output(struct cx *cx, struct node *n, int i, struct value *v);
+int node_set_input(struct cx *cx, struct node *n, int i, struct value *v);
 /* Replaces or adds. Pointers inside a are kept as they are (model arena). */
 int node_set_attr(struct cx *cx, struct node *n, const struct attr *a);
 int node_set_attr_int(struct cx *cx, struct node *n, const char *name, int64_t v);
 int node_set_attr_float(struct cx *cx, struct node *n, const char *name, float v);
 int node_set_attr_str(struct cx *cx, struct node *n, const char *name, const char *v);
 int node_set_attr_ints(struct cx *cx, struct node *n, const char *name, const int64_t *v, size_t count);
-void node_del_attr(struct node *n, const char *name);
 /* Unlinks n from its graph and from the use lists of its inputs (those inside its subgraphs too). Its outputs
  * must have no uses and not be graph outputs. */
 void node_remove(struct node *n);

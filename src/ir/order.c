@@ -103,8 +103,8 @@ static int visit(struct cx *cx, struct sorter *s, uint32_t root, uint8_t *state,
         }
         uint32_t d = s->dep[next[i]++];
         if (state[d] == OPEN)
-            return err_set(cx, E_MODEL, "graph '%s' has a cycle through node '%s' (%s)", s->g->name,
-                           s->node[d]->name, s->node[d]->op_type);
+            return err_set(cx, E_MODEL, "its nodes form a cycle through '%s' (%s)", node_label(s->node[d]),
+                           s->node[d]->op_type);
         if (state[d] == WHITE) {
             state[d] = OPEN;
             stack[top++] = d;

@@ -40,12 +40,3 @@ void kern_init(struct kern *k, unsigned cpu_mask)
         if (!(rows[i].isa & ~cpu_mask))
             kern_row_apply(k, i);
 }
-
-const char *kern_pick(const char *slot, unsigned cpu_mask)
-{
-    const char *name = NULL;
-    for (int i = 0; i < kern_row_count(); i++)
-        if (!(rows[i].isa & ~cpu_mask) && !strcmp(rows[i].slot, slot))
-            name = rows[i].name;
-    return name;
-}

@@ -47,8 +47,6 @@ int kern_row_count(void);
 const struct kern_row *kern_row(int i);
 /* Puts row i alone into its slot, whatever its isa. */
 void kern_row_apply(struct kern *k, int i);
-/* The name of the row that slot holds under cpu_mask, NULL for a slot that no row fills. */
-const char *kern_pick(const char *slot, unsigned cpu_mask);
 
 #define K(slot, name, isa) extern __typeof__(*((struct kern *)0)->slot) name;
 #include "kern/rows.def"

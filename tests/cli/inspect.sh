@@ -145,7 +145,7 @@ done
 tool inspect --node conv1 --json $model
 equal "a node is an object" \
     "$(json_at '[(n["node"], n["operator"], n["inputs"], n["outputs"], n["output_types"], n["attributes"]["pads"]) for n in d["models"][0]["nodes"]]')" \
-    "[('conv1', 'Conv', ['image', 'conv1.weight', 'conv1.bias'], ['c1'], ['float[batch,16,8,8]'], [1, 1, 1, 1])]"
+    "[('conv1', 'Conv', ['image', 'conv1.weight', 'conv1.bias'], ['conv1'], ['float[batch,16,8,8]'], [1, 1, 1, 1])]"
 tool inspect --graph --json $model
 equal "the graph is a list of nodes" "$(json_at '[n["operator"] for n in d["models"][0]["graph"]][:3]')" \
     "['Conv', 'BatchNormalization', 'Relu']"
