@@ -132,6 +132,15 @@ static void man_see_also(FILE *f, const struct cmd *cmd)
     fputc('\n', f);
 }
 
+static void man_environment(FILE *f)
+{
+    fputs(".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nIf set and not empty, text has no colours by default.\n",
+          f);
+    fputs(".TP\n\\fBONNXTOOL_BLAS\\fR\n0: double products do without OpenBLAS, which is used by default "
+          "where it is installed.\n",
+          f);
+}
+
 static void man_page(FILE *f, const struct cmd *cmd)
 {
     const char *sub = cmd->name ? cmd->name : "", *dash = cmd->name ? "-" : "";
@@ -156,8 +165,7 @@ static void man_page(FILE *f, const struct cmd *cmd)
     opt_each(cmd, man_row, &p);
     man_examples(f, cmd);
     man_exit(f, cmd);
-    fputs(".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nIf set and not empty, text has no colours by default.\n",
-          f);
+    man_environment(f);
     man_see_also(f, cmd);
 }
 

@@ -84,6 +84,13 @@ typedef void gemm_ref_fn(const struct gemm_ref *g, int64_t m0, int64_t m1);
 /* The row of dt over a pool; only where k->gemm.ref[dt] is set. */
 void gemm_ref_run(const struct kern *k, enum dtype dt, const struct gemm_ref *g, struct pool *pool);
 
+/* OpenBLAS, where it is installed, for double. Opens it on the first call; false: it cannot serve this table
+ * (not there, switched off by ONNXTOOL_BLAS=0, or opened before for another instruction set level). */
+bool gemm_blas_open(const struct kern *k);
+/* As gemm_ref_run() for double, after gemm_blas_open() said true; sums may round otherwise. The same bits
+ * whatever the number of threads. */
+void gemm_blas_f64(const struct kern *k, const struct gemm_ref *g, struct pool *pool);
+
 /* 8-bit integers: C[m][n] = sum over k of (A[m][k] - za[m]) (B[k][n] - zb[n]) as int32, exact modulo 2^32.
  * za, zb: zero points, one a row (column) with step 1, one for all with step 0; NULL: zero. */
 struct gemm_i8 {
@@ -171,6 +178,11 @@ struct gemm_i8_kern {
     void (*run)(const struct gemm_i8_tile *t);
 };
 
+struct gemm_blas {
+    const char *core; /* the core type that OpenBLAS is told; NULL: it is not used */
+    int min_m;        /* with fewer rows (and more than one column) the plain loops are faster */
+};
+
 struct gemm_kern {
     const struct gemm_f32_tile *f32;
     epi_row_fn *f32_epi_row;
@@ -180,6 +192,7 @@ struct gemm_kern {
     gemm_ref_fn *ref[DT_COUNT];
     gemm_i8_fn *i8; /* the plain form */
     const struct gemm_i8_kern *i8_tile;
+    const struct gemm_blas *blas;
 };
 
 #endif

@@ -146,9 +146,17 @@ static int plain_in(struct exec_ctx *ec, int i, bool wide, const void **p)
     return r;
 }
 
-static int matmul_ref(struct exec_ctx *ec, const void *params)
+/* blas: through OpenBLAS, which bind has opened. */
+static void plain_product(struct exec_ctx *ec, enum dtype dt, const struct gemm_ref *g, bool blas)
 {
-    (void)params;
+    if (blas)
+        gemm_blas_f64(ec->kern, g, ec->pool);
+    else
+        gemm_ref_run(ec->kern, dt, g, ec->pool);
+}
+
+static int matmul_plain(struct exec_ctx *ec, bool blas)
+{
     struct batches s;
     struct extents a, b;
     if (!ec_has(ec, 0) || !ec_has(ec, 1) || ec->in[0]->dt != ec->in[1]->dt ||
@@ -184,11 +192,35 @@ static int matmul_ref(struct exec_ctx *ec, const void *params)
         g.a = (const char *)pa + (size_t)(s.a_at[i] * s.m * s.k) * size;
         g.b = (const char *)pb + (size_t)(s.b_at[i] * s.k * s.n) * size;
         g.c = pc + (size_t)(i * s.m * s.n) * size;
-        gemm_ref_run(ec->kern, dt, &g, ec->pool);
+        plain_product(ec, dt, &g, blas);
     }
     if (!r)
         wide_done_f32(ec, 0, out);
     return r;
+}
+
+static int matmul_ref(struct exec_ctx *ec, const void *params)
+{
+    (void)params;
+    return matmul_plain(ec, false);
+}
+
+static int matmul_blas(struct exec_ctx *ec, const void *state)
+{
+    (void)state;
+    return matmul_plain(ec, true);
+}
+
+/* Doubles go through OpenBLAS where there is one; without it the step stays unset, and the reference runs. */
+static void bind_blas(struct bind_ctx *bc, struct step *step,
+                      int (*run)(struct exec_ctx *ec, const void *state), const void *state)
+{
+    if (bc_dtype(bc, 0) != DT_DOUBLE || bc_dtype(bc, 1) != DT_DOUBLE || !gemm_blas_open(bc->kern))
+        return;
+    step->kernel = "gemm double, OpenBLAS";
+    step->may_inplace = 0;
+    step->state = state;
+    step->run = run;
 }
 
 /* ---- packed float products ---- */
@@ -374,7 +406,7 @@ static int matmul_run(struct exec_ctx *ec, const void *state)
 
 static int matmul_bind(struct bind_ctx *bc, const void *params, struct step *step)
 {
-    (void)params;
+    bind_blas(bc, step, matmul_blas, params);
     if (!wide_fits_f32(bc_dtype(bc, 0)) || bc_dtype(bc, 0) != bc_dtype(bc, 1))
         return 0;
     struct matmul_step *st = arena_zalloc(bc->arena, sizeof(*st));
@@ -452,7 +484,7 @@ static int fused_ref(struct exec_ctx *ec, const void *params)
 
 static int fused_bind(struct bind_ctx *bc, const void *params, struct step *step)
 {
-    int r = matmul_bind(bc, params, step);
+    int r = wide_fits_f32(bc_dtype(bc, 0)) ? matmul_bind(bc, params, step) : 0;
     if (r || !step->run)
         return r;
     struct matmul_step *st = arena_dup(bc->arena, step->state, sizeof(*st));
@@ -569,9 +601,8 @@ static int gemm_sizes(struct exec_ctx *ec, const struct gemm_attrs *g, const int
     return 0;
 }
 
-static int gemm_ref_op(struct exec_ctx *ec, const void *params)
+static int gemm_plain(struct exec_ctx *ec, const struct gemm_attrs *g, bool blas)
 {
-    const struct gemm_attrs *g = params;
     struct gemm_run s;
     if (!ec_has(ec, 0) || !ec_has(ec, 1) || ec->in[0]->dt != ec->in[1]->dt ||
         (ec_has(ec, 2) && ec->in[2]->dt != ec->in[0]->dt) || !has_plain(ec->kern, ec->in[0]->dt) ||
@@ -606,9 +637,19 @@ static int gemm_ref_op(struct exec_ctx *ec, const void *params)
     if (r)
         return r;
     p.c = wide ? (void *)out : ec->out[0]->data;
-    gemm_ref_run(ec->kern, wide ? DT_FLOAT : ec->in[0]->dt, &p, ec->pool);
+    plain_product(ec, wide ? DT_FLOAT : ec->in[0]->dt, &p, blas);
     wide_done_f32(ec, 0, out);
     return 0;
+}
+
+static int gemm_ref_op(struct exec_ctx *ec, const void *params)
+{
+    return gemm_plain(ec, params, false);
+}
+
+static int gemm_blas_op(struct exec_ctx *ec, const void *state)
+{
+    return gemm_plain(ec, state, true);
 }
 
 struct gemm_step {
@@ -686,6 +727,7 @@ static int gemm_run_op(struct exec_ctx *ec, const void *state)
 static int gemm_bind(struct bind_ctx *bc, const void *params, struct step *step)
 {
     const struct gemm_attrs *g = params;
+    bind_blas(bc, step, gemm_blas_op, params);
     if (!wide_fits_f32(bc_dtype(bc, 0)) || bc_dtype(bc, 0) != bc_dtype(bc, 1) || bc_rank(bc, 0) != 2 ||
         bc_rank(bc, 1) != 2)
         return 0;

@@ -442,9 +442,93 @@ static void bench_gemv(struct ck *c)
     bench_shape(c, 1, 1000, 2048, 0, layout);
 }
 
+static double *whole_doubles(struct ck *c, int64_t n)
+{
+    double *p = ck_alloc(c, (size_t)n * sizeof(double), sizeof(double));
+    for (int64_t i = 0; i < n; i++)
+        p[i] = (double)(ck_below(c, 17) - 8);
+    return p;
+}
+
+struct bench_f64 {
+    const struct kern *k;
+    struct gemm_ref g;
+};
+
+static void bench_f64_call(void *arg)
+{
+    struct bench_f64 *b = arg;
+    if (gemm_blas_open(b->k))
+        gemm_blas_f64(b->k, &b->g, NULL);
+    else
+        gemm_ref_run(b->k, DT_DOUBLE, &b->g, NULL);
+}
+
+static void bench_blas(struct ck *c)
+{
+    static const int64_t shapes[][3] = {{4, 4, 4},       {16, 16, 16},    {64, 64, 64},      {1, 512, 512},
+                                        {2, 512, 512},   {4, 512, 512},   {8, 512, 512},     {512, 1, 512},
+                                        {128, 768, 768}, {512, 512, 512}, {1024, 1024, 1024}};
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+        int64_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        struct bench_f64 b = {&c->full, {.m = m, .n = n, .k = k, .a_rs = k, .a_cs = 1, .b_rs = n, .b_cs = 1}};
+        char what[60];
+        b.g.a = whole_doubles(c, m * k);
+        b.g.b = whole_doubles(c, k * n);
+        b.g.c = ck_alloc(c, (size_t)(m * n) * 8, 8);
+        b.g.ldc = n;
+        b.g.alpha = 1;
+        snprintf(what, sizeof(what), "double %ldx%ldx%ld", (long)m, (long)n, (long)k);
+        ck_bench(c, what, 2.0 * (double)m * (double)n * (double)k, 0, bench_f64_call, &b);
+        ck_done(c);
+    }
+}
+
+/* OpenBLAS against the plain loops; with whole numbers both are exact. Not installed: nothing to compare. */
+static void check_blas(struct ck *c)
+{
+    struct pool *pool = pool_new(2);
+    bool there = gemm_blas_open(&c->full);
+    for (int i = 0; there && i < (c->quick ? 20 : 100); i++) {
+        int64_t m = 1 + ck_below(c, 300), n = 1 + ck_below(c, i % 4 ? 90 : 600), k = 1 + ck_below(c, 50);
+        bool ta = ck_below(c, 2), tb = ck_below(c, 2);
+        struct gemm_ref g = {.m = m, .n = n, .k = k, .a_rs = ta ? 1 : k, .a_cs = ta ? m : 1};
+        double *a = whole_doubles(c, m * k), *b = whole_doubles(c, k * n);
+        g.a = a;
+        g.b = b;
+        g.b_rs = tb ? 1 : n;
+        g.b_cs = tb ? k : 1;
+        g.d = ck_below(c, 2) ? whole_doubles(c, m * n) : NULL;
+        g.d_rs = ck_below(c, 2) ? n : 0;
+        g.d_cs = ck_below(c, 2);
+        g.ldc = n;
+        g.alpha = (double)ck_below(c, 3);
+        g.beta = 2;
+        ck_seal(c);
+        double *got = ck_alloc(c, (size_t)(m * n) * 8, 8), *want = ck_alloc(c, (size_t)(m * n) * 8, 8);
+        g.c = got;
+        gemm_blas_f64(&c->full, &g, i % 2 ? pool : NULL);
+        g.c = want;
+        gemm_ref_run(&c->ref, DT_DOUBLE, &g, NULL);
+        for (int64_t e = 0; e < m * n; e++)
+            if (got[e] != want[e]) {
+                ck_fail(c, "double %ldx%ldx%ld ta %d tb %d: element %ld is %g, expected %g", (long)m, (long)n,
+                        (long)k, ta, tb, (long)e, got[e], want[e]);
+                break;
+            }
+        ck_done(c);
+    }
+    pool_free(pool);
+}
+
 const struct check check_gemm[] = {
-    {"gemm.f32", check_tile, bench_tile},        {"gemm.x32_transpose", check_transpose, NULL},
-    {"gemm.f32_gemv_*", check_gemv, bench_gemv}, {"gemm.ref*", check_ref, NULL},
-    {"gemm.f32_epi_row", check_epi_row, NULL},   {"gemm.i8", check_i8, NULL},
-    {"gemm.i8_tile", check_i8, bench_i8},        {NULL, NULL, NULL},
+    {"gemm.f32", check_tile, bench_tile},
+    {"gemm.x32_transpose", check_transpose, NULL},
+    {"gemm.f32_gemv_*", check_gemv, bench_gemv},
+    {"gemm.ref*", check_ref, NULL},
+    {"gemm.f32_epi_row", check_epi_row, NULL},
+    {"gemm.i8", check_i8, NULL},
+    {"gemm.i8_tile", check_i8, bench_i8},
+    {"gemm.blas", check_blas, bench_blas},
+    {NULL, NULL, NULL},
 };
