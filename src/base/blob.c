@@ -1,3 +1,4 @@
+/* Bytes from a file, the heap or a mapping, shared by counting references. */
 #include "blob.h"
 
 #include <errno.h>

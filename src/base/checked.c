@@ -1,3 +1,4 @@
+/* Products of dims, checked for overflow. */
 #include "checked.h"
 
 bool dims_count(const int64_t *dims, int n, int64_t *out)

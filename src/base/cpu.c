@@ -1,3 +1,4 @@
+/* What the processor and the operating system allow: instruction sets, cores. */
 #include "cpu.h"
 
 #include <sched.h>
@@ -335,19 +336,4 @@ size_t cpu_memory_limit(void)
     if (space < bytes)
         bytes = space;
     return bytes > SIZE_MAX ? SIZE_MAX : (size_t)bytes;
-}
-
-size_t cpu_cache_size(int level)
-{
-    static const struct {
-        int name;
-        size_t usual;
-    } caches[] = {{_SC_LEVEL1_DCACHE_SIZE, 32 << 10},
-                  {_SC_LEVEL2_CACHE_SIZE, 1 << 20},
-                  {_SC_LEVEL3_CACHE_SIZE, 8 << 20}};
-
-    if (level < 1 || level > 3)
-        return 0;
-    long size = sysconf(caches[level - 1].name);
-    return size > 0 ? (size_t)size : caches[level - 1].usual;
 }

@@ -25,7 +25,5 @@ const char *cpu_brand(void);
 int cpu_count(void);
 /* Bytes of memory that the cgroup (or the machine) still allows. */
 size_t cpu_memory_limit(void);
-/* Bytes of the L1d, L2 and L3 caches as the kernel tells them, sane defaults where it does not. */
-size_t cpu_cache_size(int level);
 
 #endif

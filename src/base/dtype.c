@@ -1,3 +1,4 @@
+/* The element types, from dtype.def: their properties, and one scalar in and out. */
 #include "dtype.h"
 
 #include <math.h>

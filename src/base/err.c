@@ -1,3 +1,4 @@
+/* Errors: one message, and a fixed stack of frames saying where. */
 #include "err.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Hash tables by string and by integer, and SHA-256. */
 #include "hash.h"
 
 #include <stdatomic.h>

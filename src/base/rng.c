@@ -1,3 +1,4 @@
+/* Reproducible random numbers (xoshiro256**, seeded by splitmix64). */
 #include "rng.h"
 
 #include <math.h>

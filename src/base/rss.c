@@ -1,3 +1,4 @@
+/* Memory of this process, read from /proc. */
 #include "rss.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* Growing strings, UTF-8 made valid, names made fit for a screen. */
 #include "str.h"
 
 #include <limits.h>

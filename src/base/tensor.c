@@ -1,3 +1,4 @@
+/* Values at run time: tensors, sequences, optionals, maps. */
 #include "tensor.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* How far two tensors are apart. */
 #include "compare/metrics.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Percentiles, outliers, drift and confidence intervals of measured times. */
 #include "compare/timing.h"
 
 #include <math.h>

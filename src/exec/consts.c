@@ -1,3 +1,4 @@
+/* Constants of a model while it runs: loaded when first asked for. */
 #include "exec/consts.h"
 
 #include <stdlib.h>

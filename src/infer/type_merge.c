@@ -1,3 +1,4 @@
+/* Types put together: inferred with declared, and of several calls of one function. */
 #include "infer/type_merge.h"
 
 /* Sequences of optionals of maps...: deeper than any value, and a bound on recursion. */

@@ -1,3 +1,4 @@
+/* From a file to a model: decode, import, external data. */
 #include "io/onnx_load.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* A model as its file says it, with what import would refuse or mend. */
 #include "io/outline.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* What a file is that is no ONNX model. */
 #include "io/sniff.h"
 
 #include <ctype.h>

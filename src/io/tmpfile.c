@@ -1,3 +1,4 @@
+/* Output files that are written aside, synced, and renamed when complete. */
 #include "io/tmpfile.h"
 
 #include <errno.h>

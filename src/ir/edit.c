@@ -1,3 +1,4 @@
+/* The only functions that change a graph; they keep use lists and producers right. */
 #include "ir/edit.h"
 
 #include <inttypes.h>

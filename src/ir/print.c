@@ -1,3 +1,4 @@
+/* A graph as text. */
 #include "ir/print.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* The type of a value at run time. */
 #include "ir/ir.h"
 
 #include "base/tensor.h"

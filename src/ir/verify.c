@@ -1,3 +1,4 @@
+/* What must hold of every graph between two passes. */
 #include "ir/verify.h"
 
 #include <string.h>

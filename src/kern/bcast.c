@@ -1,3 +1,4 @@
+/* Broadcasting: shapes merged into few loops, rows handed to kernels. */
 #include "kern/kern.h"
 
 int bcast_dims(int arank, const int64_t *a, int brank, const int64_t *b, int64_t *out)

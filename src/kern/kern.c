@@ -1,3 +1,4 @@
+/* The table of kernels, filled from the rows of rows.def. */
 #include "kern/kern.h"
 
 #include <string.h>

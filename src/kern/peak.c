@@ -1,3 +1,4 @@
+/* The multiply-add ceiling, without vector instructions. */
 #include "kern/peak.h"
 
 #include "base/cpu.h"

@@ -31,9 +31,4 @@ struct pool_kern {
     pool_fn *lp[DT_COUNT];
 };
 
-/* Output extent of one axis, or -1: floor or ceil((in + pads - dilation (kernel - 1) - 1) / stride) + 1,
- * where in ceil mode a window may not start in the end padding. */
-int64_t pool_out_dim(int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t pads_begin,
-                     int64_t pads_end, bool ceil_mode);
-
 #endif

@@ -1,3 +1,4 @@
+/* Ranges of the quantized types. */
 #include "kern/quant.h"
 
 bool quant_range(enum dtype dt, int32_t *lo, int32_t *hi)

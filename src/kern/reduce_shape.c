@@ -1,3 +1,4 @@
+/* Reduced axes brought to [outer, reduced, inner]. */
 #include "kern/reduce.h"
 
 bool red_collapse(int rank, const int64_t *dims, const bool *red, struct red_shape *s)

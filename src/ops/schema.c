@@ -556,11 +556,6 @@ struct schema_takes schema_takes(const struct op_version *v, const char *typestr
     return t;
 }
 
-bool schema_dtype_allowed(const struct op_version *v, const char *typestr, enum dtype dt)
-{
-    return dt != DT_UNDEFINED && schema_type_allowed(v, typestr, dtype_name(dt));
-}
-
 /* Appends every type of a term, wrapped in what stood around it. */
 static void list_term(struct str *s, struct span term)
 {

@@ -111,8 +111,6 @@ const char *schema_output_name(const struct op_version *v, int i, char *buf, siz
 /* Whether a parameter of type typestr ("T", "int64", "seq(float)") takes a value of that type: "float" (a
  * tensor), "seq(float)", "optional(seq(int64))", "map(string,float)". */
 bool schema_type_allowed(const struct op_version *v, const char *typestr, const char *type);
-/* The same for a tensor of elements dt. */
-bool schema_dtype_allowed(const struct op_version *v, const char *typestr, enum dtype dt);
 /* The same, all at once and cheap to test: kinds of value, and element types of tensors. */
 enum schema_kind { SK_TENSOR = 1u << 0, SK_SEQ = 1u << 1, SK_OPTIONAL = 1u << 2, SK_MAP = 1u << 3 };
 struct schema_takes {

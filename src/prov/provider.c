@@ -1,3 +1,4 @@
+/* The list of providers. */
 #include "prov/provider.h"
 
 #include <string.h>

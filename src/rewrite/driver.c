@@ -1,3 +1,4 @@
+/* Runs passes in their order until nothing changes, counts and verifies. */
 #include <string.h>
 
 #include "base/err.h"

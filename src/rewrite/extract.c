@@ -1,3 +1,4 @@
+/* Part of a graph as a model of its own. */
 #include "rewrite/extract.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Small questions that patterns are made of. */
 #include "rewrite/match.h"
 
 #include <float.h>

@@ -1,3 +1,4 @@
+/* Measures what this machine can do at most: multiply-adds and memory. */
 #include "session/ceilings.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* Made-up inputs that a model takes. */
 #include "session/fill.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* Whether a model takes inputs of given shapes, told by inference alone. */
 #include "session/probe.h"
 
 #include "exec/consts.h"

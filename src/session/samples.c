@@ -1,3 +1,4 @@
+/* Named tensors in files: samples to feed, expected outputs, saved results. */
 #include "session/samples.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* From a model to a session that runs: rewrite, infer, place, bind. */
 #include "session/session.h"
 
 #include <stdio.h>

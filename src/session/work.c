@@ -1,3 +1,4 @@
+/* Operations and bytes of a step, from the tensors it is called with. */
 #include "session/work.h"
 
 #include <stdio.h>

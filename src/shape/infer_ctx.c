@@ -1,3 +1,4 @@
+/* What shape inference of an operator may ask and answer. */
 #include "shape/infer_ctx.h"
 
 #include <inttypes.h>

@@ -559,6 +559,17 @@ static void run_lrn(struct ck *c)
 
 /* ---- pooling ---- */
 
+/* Output extent of one axis, or -1: floor or ceil((in + pads - dilation (kernel - 1) - 1) / stride) + 1,
+ * where in ceil mode a window may not start in the end padding. */
+static int64_t out_extent(const struct pool_params *p, int i, bool ceil_mode)
+{
+    int64_t room = p->in[i] + p->pad[i] + p->pad_end[i] - (p->dilation[i] * (p->kernel[i] - 1) + 1);
+    if (room < 0)
+        return -1;
+    int64_t out = room / p->stride[i] + 1;
+    return out + (ceil_mode && room % p->stride[i] && out * p->stride[i] < p->in[i] + p->pad[i]);
+}
+
 static void random_pool(struct ck *c, struct pool_params *p)
 {
     memset(p, 0, sizeof *p);
@@ -575,8 +586,7 @@ static void random_pool(struct ck *c, struct pool_params *p)
             p->dilation[i] = 1 + ck_below(c, 2);
             p->pad[i] = ck_below(c, p->kernel[i]);
             p->pad_end[i] = ck_below(c, p->kernel[i]);
-            out = pool_out_dim(p->in[i], p->kernel[i], p->stride[i], p->dilation[i], p->pad[i], p->pad_end[i],
-                               ck_below(c, 2));
+            out = out_extent(p, i, ck_below(c, 2));
         }
         p->out[i] = out;
     }

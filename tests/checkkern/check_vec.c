@@ -7,32 +7,17 @@
 
 enum { ROUNDS = 40 };
 
-/* The function of a unary operation, v the input, a and b its parameters. */
-static double un_oracle(enum un_op op, double v, double a, double b)
+/* Operations that the C library has. */
+static double (*const library[UN_COUNT])(double) = {
+    [UN_ABS] = fabs,  [UN_SQRT] = sqrt,   [UN_EXP] = exp,     [UN_LOG] = log,     [UN_ERF] = erf,
+    [UN_TANH] = tanh, [UN_FLOOR] = floor, [UN_CEIL] = ceil,   [UN_ROUND] = rint,  [UN_SIN] = sin,
+    [UN_COS] = cos,   [UN_TAN] = tan,     [UN_ASIN] = asin,   [UN_ACOS] = acos,   [UN_ATAN] = atan,
+    [UN_SINH] = sinh, [UN_COSH] = cosh,   [UN_ASINH] = asinh, [UN_ACOSH] = acosh, [UN_ATANH] = atanh,
+};
+
+static double activation_oracle(enum un_op op, double v, double a, double b)
 {
     switch (op) {
-    case UN_NEG:
-        return -v;
-    case UN_ABS:
-        return fabs(v);
-    case UN_SIGN:
-        return v > 0 ? 1 : v < 0 ? -1 : v;
-    case UN_SQUARE:
-        return v * v;
-    case UN_SQRT:
-        return sqrt(v);
-    case UN_RECIPROCAL:
-        return 1 / v;
-    case UN_EXP:
-        return exp(v);
-    case UN_LOG:
-        return log(v);
-    case UN_ERF:
-        return erf(v);
-    case UN_TANH:
-        return tanh(v);
-    case UN_SIGMOID:
-        return 1 / (1 + exp(-v));
     case UN_RELU:
         return v < 0 ? 0 : v;
     case UN_LEAKY_RELU:
@@ -65,34 +50,25 @@ static double un_oracle(enum un_op op, double v, double a, double b)
         return v < -a ? v + b : v > a ? v - b : isnan(v) ? v : 0;
     case UN_AFFINE:
         return a * v + b;
-    case UN_FLOOR:
-        return floor(v);
-    case UN_CEIL:
-        return ceil(v);
-    case UN_ROUND:
-        return rint(v);
-    case UN_SIN:
-        return sin(v);
-    case UN_COS:
-        return cos(v);
-    case UN_TAN:
-        return tan(v);
-    case UN_ASIN:
-        return asin(v);
-    case UN_ACOS:
-        return acos(v);
-    case UN_ATAN:
-        return atan(v);
-    case UN_SINH:
-        return sinh(v);
-    case UN_COSH:
-        return cosh(v);
-    case UN_ASINH:
-        return asinh(v);
-    case UN_ACOSH:
-        return acosh(v);
-    case UN_ATANH:
-        return atanh(v);
+    default:
+        return NAN;
+    }
+}
+
+/* The function of a unary operation, v the input, a and b its parameters. */
+static double un_oracle(enum un_op op, double v, double a, double b)
+{
+    switch (op) {
+    case UN_NEG:
+        return -v;
+    case UN_SIGN:
+        return v > 0 ? 1 : v < 0 ? -1 : v;
+    case UN_SQUARE:
+        return v * v;
+    case UN_RECIPROCAL:
+        return 1 / v;
+    case UN_SIGMOID:
+        return 1 / (1 + exp(-v));
     case UN_IS_NAN:
         return isnan(v);
     case UN_IS_INF:
@@ -100,7 +76,7 @@ static double un_oracle(enum un_op op, double v, double a, double b)
     case UN_NOT:
         return v == 0;
     default:
-        return NAN;
+        return library[op] ? library[op](v) : activation_oracle(op, v, a, b);
     }
 }
 

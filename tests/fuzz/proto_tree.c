@@ -1,3 +1,4 @@
+/* A protobuf file as a tree of fields, for mutations that keep it well-formed. */
 #include "proto_tree.h"
 
 #include <stdbool.h>

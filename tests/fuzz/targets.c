@@ -1,3 +1,4 @@
+/* What broken input is thrown at, and what must hold. */
 #include "targets.h"
 
 #include <stdbool.h>

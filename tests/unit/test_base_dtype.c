@@ -1,3 +1,4 @@
+/* Tests of the element types. */
 #include "cmk.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Tests of values at run time. */
 #include "cmk.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Tests of the thread pool, and of what the machine allows. */
 #include "cmk.h"
 
 #include <stdatomic.h>
@@ -176,7 +177,6 @@ static void test_cpu(void **state)
     (void)state;
     assert_true(cpu_count() >= 1);
     assert_true(cpu_memory_limit() > 0);
-    assert_true(cpu_cache_size(1) >= 4096 && cpu_cache_size(2) > cpu_cache_size(1));
     assert_non_null(cpu_brand());
     assert_int_equal(cpu_mask_parse("c", &mask), 0);
     assert_int_equal(mask, 0);

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/json.h"
 #include "io/npy.h"
 #include "io/tensor_pb.h"
 
@@ -258,50 +257,11 @@ static void pb_lists(void **state)
     }
 }
 
-/* ---- JSON ---- */
-
-static void json_is_exact(void **state)
-{
-    cJSON *root = cJSON_CreateObject(), *list;
-    char *text;
-
-    (void)state;
-    assert_non_null(json_i64(root, "big", 9007199254740993));
-    json_u64(root, "bigger", UINT64_MAX);
-    json_f64(root, "tenth", 0.1);
-    json_f32(root, "tenth_f", 0.1f);
-    json_f64(root, "nan", (double)NAN);
-    json_f64(root, "inf", -(double)INFINITY);
-    json_str(root, "quote", "a\"\\\n\x01");
-    json_strn(root, "zero", "a\0b", 3);
-    json_str(root, "bad", "x\xff");
-    json_str(root, "none", NULL);
-    list = json_arr(root, "list");
-    json_bool(list, NULL, true);
-    json_obj(list, NULL);
-    text = json_text(root);
-    assert_non_null(text);
-    assert_non_null(strstr(text, "\"big\":\t9007199254740993,"));
-    assert_non_null(strstr(text, "\"bigger\":\t18446744073709551615,"));
-    assert_non_null(strstr(text, "\"tenth\":\t0.1,"));
-    assert_non_null(strstr(text, "\"tenth_f\":\t0.1,"));
-    assert_non_null(strstr(text, "\"nan\":\t\"NaN\","));
-    assert_non_null(strstr(text, "\"inf\":\t\"-Infinity\","));
-    assert_non_null(strstr(text, "\"a\\\"\\\\\\n\\u0001\""));
-    assert_non_null(strstr(text, "\"a\\u0000b\""));
-    assert_non_null(strstr(text, "\"x\\\\xff\""));
-    assert_non_null(strstr(text, "\"none\":\tnull"));
-    assert_int_equal(text[strlen(text) - 1], '\n');
-    free(text);
-    cJSON_Delete(root);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(npy_orders),         cmocka_unit_test(npy_types),     cmocka_unit_test(npy_refused),
         cmocka_unit_test(npz_there_and_back), cmocka_unit_test(pb_every_type), cmocka_unit_test(pb_lists),
-        cmocka_unit_test(json_is_exact),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,3 +1,4 @@
+/* Conversions between float and its neighbours, the reference. */
 #include "kern/kern.h"
 
 void k_f32_to_f64_c(const void *in, void *out, size_t n)

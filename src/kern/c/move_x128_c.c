@@ -1,3 +1,4 @@
+/* Moving 128-bit elements, the reference. */
 #include <stdint.h>
 
 /* A string element or a complex128: 16 bytes that are only copied. */

@@ -1,3 +1,4 @@
+/* Moving 16-bit elements, the reference. */
 #include <stdint.h>
 
 #define T  uint16_t

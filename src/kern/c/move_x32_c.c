@@ -1,3 +1,4 @@
+/* Moving 32-bit elements, the reference. */
 #include <stdint.h>
 
 #define T  uint32_t

@@ -1,3 +1,4 @@
+/* Moving 64-bit elements, the reference. */
 #include <stdint.h>
 
 #define T  uint64_t

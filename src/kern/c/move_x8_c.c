@@ -1,3 +1,4 @@
+/* Moving 8-bit elements, the reference. */
 #include <stdint.h>
 
 #define T  uint8_t

@@ -1,3 +1,4 @@
+/* Sums and extremes, the reference: fixed order of summation. */
 #include <math.h>
 
 #include "kern/kern.h"

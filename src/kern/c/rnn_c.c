@@ -1,3 +1,4 @@
+/* Gates of recurrent cells, the reference. */
 #include <math.h>
 
 #include "kern/kern.h"

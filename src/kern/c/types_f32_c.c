@@ -1,3 +1,4 @@
+/* Reference kernels that are compiled once a type: f32. */
 #include "kern/tmpl/t_f32.h"
 
 #include "kern/tmpl/arith_tmpl.c"

@@ -1,3 +1,4 @@
+/* Reference kernels that are compiled once a type: f64. */
 #include "kern/tmpl/t_f64.h"
 
 #include "kern/tmpl/arith_tmpl.c"

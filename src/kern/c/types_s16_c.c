@@ -1,3 +1,4 @@
+/* Reference kernels that are compiled once a type: s16. */
 #include "kern/tmpl/t_s16.h"
 
 #include "kern/tmpl/arith_tmpl.c"

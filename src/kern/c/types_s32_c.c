@@ -1,3 +1,4 @@
+/* Reference kernels that are compiled once a type: s32. */
 #include "kern/tmpl/t_s32.h"
 
 #include "kern/tmpl/arith_tmpl.c"

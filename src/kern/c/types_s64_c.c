@@ -1,3 +1,4 @@
+/* Reference kernels that are compiled once a type: s64. */
 #include "kern/tmpl/t_s64.h"
 
 #include "kern/tmpl/arith_tmpl.c"

@@ -1,3 +1,4 @@
+/* Reference kernels that are compiled once a type: u16. */
 #include "kern/tmpl/t_u16.h"
 
 #include "kern/tmpl/arith_tmpl.c"

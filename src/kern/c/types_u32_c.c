@@ -1,3 +1,4 @@
+/* Reference kernels that are compiled once a type: u32. */
 #include "kern/tmpl/t_u32.h"
 
 #include "kern/tmpl/arith_tmpl.c"

@@ -1,3 +1,4 @@
+/* Transposing and picking 4-byte elements with AVX2. */
 #include <immintrin.h>
 
 #include "kern/kern.h"

@@ -1,3 +1,4 @@
+/* The multiply-add ceiling with AVX2. */
 #include "kern/peak.h"
 
 #include <immintrin.h>

@@ -1,3 +1,4 @@
+/* The multiply-add ceiling with AVX-512. */
 #include "kern/peak.h"
 
 #include <immintrin.h>

@@ -1,3 +1,4 @@
+/* Quantization with AVX2. */
 #include "kern/x86/v_avx2.h"
 
 #include "kern/tmpl/quant_simd_tmpl.c"

@@ -1,3 +1,4 @@
+/* Quantization with AVX-512. */
 #include "kern/x86/v_avx512.h"
 
 #include "kern/tmpl/quant_simd_tmpl.c"

@@ -1,3 +1,4 @@
+/* Sums and extremes with AVX2. */
 #include "kern/x86/v_avx2.h"
 
 #include "kern/tmpl/reduce_simd_tmpl.c"

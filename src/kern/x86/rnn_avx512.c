@@ -1,3 +1,4 @@
+/* Gates of recurrent cells with AVX-512. */
 #include "kern/x86/v_avx512.h"
 
 #include "kern/tmpl/rnn_simd_tmpl.c"

@@ -1,3 +1,4 @@
+/* Elementwise kernels and conversions with AVX2. */
 #include "kern/x86/v_avx2.h"
 
 #include <string.h>

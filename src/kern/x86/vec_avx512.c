@@ -1,3 +1,4 @@
+/* Elementwise kernels and conversions with AVX-512. */
 #include "kern/x86/v_avx512.h"
 
 #include "kern/tmpl/vec_simd_tmpl.c"

@@ -1,3 +1,4 @@
+/* The processor as a provider: what an operator binds, else its reference. */
 #include "prov/cpu/cpu_prov.h"
 
 #include <stdio.h>
