@@ -143,21 +143,25 @@ static struct axis *axis_new(struct axes *x, enum axis_kind kind)
     return &x->v[x->n++];
 }
 
+/* Parts of text between commas; strings are the report's. */
+static void split_commas(struct report *r, const char *head, size_t n, const char *text, struct opt_list *l)
+{
+    for (;;) {
+        size_t len = strcspn(text, ",");
+        opt_list_add(l, rp_str(r, "%.*s%.*s", (int)n, head, (int)len, text));
+        if (!text[len])
+            return;
+        text += len + 1;
+    }
+}
+
 /* "batch=1,4" gives batch=1 and batch=4. What is not of that form is left to who reads it. */
-static void add_assignments(struct axes *x, enum axis_kind kind, const struct opt_list *l)
+static void add_assignments(struct report *r, struct axes *x, enum axis_kind kind, const struct opt_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
-        struct axis *a = axis_new(x, kind);
         const char *eq = strrchr(l->v[i], '=');
         size_t head = eq ? (size_t)(eq - l->v[i]) + 1 : 0;
-        char *copy = xdup(l->v[i] + head), *rest = copy, *item;
-        while ((item = strsep(&rest, ","))) {
-            char *s = xalloc(head + strlen(item) + 1);
-            memcpy(s, l->v[i], head);
-            strcpy(s + head, item);
-            opt_list_add(&a->values, s);
-        }
-        free(copy);
+        split_commas(r, l->v[i], head, l->v[i] + head, &axis_new(x, kind)->values);
     }
 }
 
@@ -192,22 +196,22 @@ static int check_lists(struct bench *b)
     return EXIT_DONE;
 }
 
-static struct axes make_axes(const struct bench_opts *o)
+static struct axes make_axes(struct report *r, const struct bench_opts *o)
 {
     struct axes x = {0};
-    add_assignments(&x, AXIS_DIM, &o->input.sizes.dims);
-    add_assignments(&x, AXIS_SHAPE, &o->input.sizes.shapes);
+    add_assignments(r, &x, AXIS_DIM, &o->input.sizes.dims);
+    add_assignments(r, &x, AXIS_SHAPE, &o->input.sizes.shapes);
     add_values(&x, AXIS_PROVIDER, &o->providers);
     add_values(&x, AXIS_LEVEL, &o->levels);
     add_values(&x, AXIS_THREADS, &o->threads);
     return x;
 }
 
-static void split_providers(const char *text, struct opt_list *l)
+static void free_axes(struct axes *x)
 {
-    char *rest = xdup(text), *item;
-    while ((item = strsep(&rest, ",")))
-        opt_list_add(l, item);
+    for (size_t i = 0; i < x->n; i++)
+        free(x->v[i].values.v);
+    free(x->v);
 }
 
 static const char *join(struct report *r, const char *text, const char *more)
@@ -228,7 +232,7 @@ static void apply(struct bench *b, struct config *c, const struct axis *a, size_
         opt_list_add(&c->shapes, v);
         break;
     case AXIS_PROVIDER:
-        split_providers(v, &c->providers);
+        split_commas(r, "", 0, v, &c->providers);
         said = rp_str(r, "provider=%s", v);
         break;
     case AXIS_LEVEL:
@@ -321,11 +325,13 @@ static int bench_point(struct bench *b, const struct config *c)
 
 static int bench_models(struct bench *b)
 {
-    struct axes x = make_axes(b->o);
+    struct axes x = make_axes(b->app->report, b->o);
     size_t points = count_points(&x);
     int code = EXIT_DONE;
-    if (points > MAX_POINTS)
+    if (points > MAX_POINTS) {
+        free_axes(&x);
         return cmd_usage(b->app, "more than %d combinations", MAX_POINTS);
+    }
     js_arr(b->app->report, "results");
     for (size_t m = 0; m < b->app->args.n; m++)
         for (size_t i = 0; i < points && !bench_stopped; i++) {
@@ -333,7 +339,7 @@ static int bench_models(struct bench *b)
             code = cmd_worse(code, bench_point(b, &c));
         }
     js_end(b->app->report);
-    free(x.v);
+    free_axes(&x);
     return code;
 }
 
@@ -361,6 +367,9 @@ static void free_bench(struct bench *b)
         series_free(&b->results[i].other);
         free(b->results[i].check);
         free(b->results[i].warnings.v);
+        free(b->results[i].c.dims.v);
+        free(b->results[i].c.shapes.v);
+        free(b->results[i].c.providers.v);
     }
     free(b->results);
     free(b->percentile);

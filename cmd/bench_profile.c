@@ -195,6 +195,8 @@ static void show_view(struct bench *b, const ot_session *s, enum by by, double r
     }
     js_end(r);
     table_end(t);
+    if (rp_format(r) == FORMAT_CSV || rp_format(r) == FORMAT_MARKDOWN)
+        fputc('\n', rp_file(r)); /* several tables in one file */
     if (n > most)
         rp_text(r, "  ... %zu more (-v shows them)\n", n - most);
     free(rows);

@@ -240,10 +240,13 @@ static int measure_callers(struct bench *b, const struct config *c, struct side 
     for (size_t i = 1; i < n && !code; i++) {
         k[i].side.ctx = ot_ctx_new();
         k[i].side.own_ctx = true;
-        if (!k[i].side.ctx)
+        if (!k[i].side.ctx) {
             code = cmd_fail(b->app, ot_fail(b->app->ctx, EXIT_MACHINE, "out of memory"));
-        else
-            code = side_open(b, c, c->model, &k[i].side);
+            break;
+        }
+        ot_set_max_memory(k[i].side.ctx, b->o->engine.max_memory);
+        ot_set_timeout(k[i].side.ctx, b->o->engine.timeout);
+        code = side_open(b, c, c->model, &k[i].side);
     }
     if (!code)
         code = start_callers(b, k, n, &gate);

@@ -47,6 +47,8 @@ equal "names are all different" "$(json_at 'len({r["name"] for r in d["results"]
 tool bench $model --runs 3 --warmup 0 -q --format csv --dim batch=1,4 --threads 1 --percentiles 50
 gives "CSV" exit=0 silent 'out=^model,configuration,runs,p50 ms,mean ms' 'out=^testdata/digits/digits.onnx,batch=4,3,'
 equal "a line a configuration" "$(wc -l <"$tmp/out")" 3
+tool bench $model --runs 3 --warmup 0 -q --json --samples 4 --shape "image=2x*x*x*" --threads 1
+gives "several samples, a kept dim" exit=0 silent json
 tool bench $model --runs 3 --warmup 0 -q --format markdown --threads 1
 gives "Markdown" exit=0 silent 'out=^\| model \| configuration' 'out=^\|---\|---\|---:'
 tool bench $model $model --runs 3 --warmup 0 -q --threads 1 --percentiles 50
@@ -122,6 +124,12 @@ cp "$tmp/trace.json" "$tmp/out"
 equal "trace" "$(json_at 'sum(e["name"] == "run" for e in d["traceEvents"]), all(e["ph"] == "X" and e["dur"] >= 0 for e in d["traceEvents"])')" "(5, True)"
 tool bench $model "${brief[@]}" -q --profile
 gives "profile as text" exit=0 silent 'out=^by operator$' 'out=^by operator and shape$' 'out=^by node$' 'out=1x512 10x512 10'
+tool bench $model "${brief[@]}" -q --profile --ceilings --json
+gives "shares of the ceilings" exit=0 silent json
+equal "ceilings and shares" "$(json_at 'd["results"][0]["ceilings"]["gflops"] > 0, d["results"][0]["ceilings"]["gb_per_s"] > 0, all("of_ceiling" in n for n in d["results"][0]["profile"]["by_node"] if n["time_ms"] > 0)')" "(True, True, True)"
+tool --list machine --json
+gives "ceilings of the machine" exit=0 silent json
+equal "its keys" "$(json_at 'all(d["machine"][k] > 0 for k in ("gflops_1_thread", "gflops_all_threads", "read_gb_per_s_1_thread", "read_gb_per_s_all_threads"))')" True
 tool bench $models/if_nested.onnx "${brief[@]}" -q --json --profile
 gives "profile of a graph with bodies" exit=0 silent json
 equal "bodies are inside the time of their node" "$(json_at 'max(n["share"] for n in d["results"][0]["profile"]["by_node"]) <= 1')" True
