@@ -184,6 +184,13 @@ BENCH ?=
 bench: all
 	$(Q)scripts/bench_peers.py --tool $(tool) --library $(lib_so) $(BENCH)
 
+# The onnx package's backend tests, from whatever version of it ONNXTOOL_PYTHON has; CONFORMANCE is for more options, as
+# in CONFORMANCE='--runtime ort' or CONFORMANCE='--only Conv -v'. Part of `make check` is only the harness's own test.
+ONNXTOOL_PYTHON ?= python3
+.PHONY: conformance
+conformance: $(tool)
+	$(Q)$(ONNXTOOL_PYTHON) scripts/check_backend.py --tool $(tool) $(CONFORMANCE)
+
 # --- lint
 
 # A file that passes leaves a stamp, so that the second lint is quick. The front end alone runs: what needs the
