@@ -55,6 +55,18 @@ bool small_eval_fits(const struct node *n)
            !(n->op->flags & (OP_NONDET | OP_SUBGRAPH | OP_DYNAMIC));
 }
 
+/* The kernels rely on it, as they do in a session. */
+static int check_values(struct cx *cx, const struct node *n, const struct tensor *const *in)
+{
+    const struct schema_takes *takes;
+    struct arena_mark m = arena_mark(&cx->scratch);
+    int rc = op_input_takes(cx, &cx->scratch, n, &takes);
+    if (!rc)
+        rc = op_check_values(cx, n, takes, in);
+    arena_release(&cx->scratch, m);
+    return rc;
+}
+
 bool small_eval(struct cx *cx, const struct kern *kern, struct node *n, const struct tensor **in,
                 const struct type *t, struct tensor *out)
 {
@@ -68,6 +80,8 @@ bool small_eval(struct cx *cx, const struct kern *kern, struct node *n, const st
     struct exec_ctx ec = {
         .cx = cx, .kern = kern, .node = n, .nin = n->nin, .nout = 1, .in = in, .out = outs, .vt = &vt};
     int rc = node_params(cx, n, &params);
+    if (!rc)
+        rc = check_values(cx, n, in);
     if (!rc)
         rc = tensor_new(cx, out, t->dt, t->rank, dims);
     if (!rc)
