@@ -1,6 +1,6 @@
 /* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: one scale for the tensor, for each slice along an
  * axis, or for each block of values along it. */
-#include "ops/wide.h"
+#include "ops/contrib.h"
 
 #include <math.h>
 #include <string.h>
@@ -37,6 +37,13 @@ static int quant_parse(struct cx *cx, struct arena *arena, const struct node *n,
     q->no_saturate = !saturate;
     q->out = (enum dtype)out;
     return 0;
+}
+
+/* com.microsoft: the same, from before ai.onnx had an axis, 16 and 4 bits. */
+static int com_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    int rc = contrib_inputs(cx, n, 2, 3, 3);
+    return rc ? rc : quant_parse(cx, arena, n, version, params);
 }
 
 /* How scales (and zero points) lie over x. */
@@ -269,12 +276,32 @@ const struct op op_QuantizeLinear = {
     .ref = quantize_ref,
 };
 
+const struct op op_com_microsoft_QuantizeLinear = {
+    .domain = "com.microsoft",
+    .name = "QuantizeLinear",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct quant),
+    .parse = com_parse,
+    .infer = quantize_infer,
+    .ref = quantize_ref,
+};
+
 const struct op op_DequantizeLinear = {
     .domain = "",
     .name = "DequantizeLinear",
     .tol = TOL_ROUND,
     .params_size = sizeof(struct quant),
     .parse = quant_parse,
+    .infer = dequantize_infer,
+    .ref = dequantize_ref,
+};
+
+const struct op op_com_microsoft_DequantizeLinear = {
+    .domain = "com.microsoft",
+    .name = "DequantizeLinear",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct quant),
+    .parse = com_parse,
     .infer = dequantize_infer,
     .ref = dequantize_ref,
 };

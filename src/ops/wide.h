@@ -4,12 +4,7 @@
 #ifndef OT_OPS_WIDE_H
 #define OT_OPS_WIDE_H
 
-#include "ops/op.h"
-
-static inline bool ec_has(const struct exec_ctx *ec, int i)
-{
-    return i < ec->nin && ec->in[i];
-}
+#include "ops/op_util.h"
 
 static inline bool ec_has_out(const struct exec_ctx *ec, int o)
 {

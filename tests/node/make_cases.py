@@ -2,7 +2,7 @@
 """Writes testdata/nodes.zip: one-node models with inputs and expected outputs, for tests/unit/test_nodes.c.
 
 Most come from the onnx package's backend tests (Apache-2.0, Copyright ONNX Project Contributors); forms that only
-old opsets had are written here, with numpy working out what to expect. Needs numpy and onnx. The archive has one
+old opsets had are written here, with numpy working out what to expect. Needs numpy, onnx and onnxruntime. The archive has one
 member, nodes.bin: for each case a line "case NAME RTOL ATOL", then per file a line "file NAME BYTES" and the
 bytes; kept as one stream because that packs ten times better than many small files.
 """
@@ -13,6 +13,7 @@ import zipfile
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 warnings.filterwarnings("ignore")
@@ -84,7 +85,7 @@ def backend_cases():
         yield c.name, rtol, max(atol, 1e-2) if rtol > c.rtol else atol, files
 
 
-def case(name, opset, op, inputs, outputs, domain="", **attrs):
+def case(case_name, version, op, inputs, outputs, domain="", **attrs):
     """inputs, outputs: arrays; None is an input left out."""
     names = [f"x{i}" if x is not None else "" for i, x in enumerate(inputs)]
     given = [(n, x) for n, x in zip(names, inputs) if x is not None]
@@ -96,11 +97,11 @@ def case(name, opset, op, inputs, outputs, domain="", **attrs):
     outs = [(f"y{i}", y) for i, y in enumerate(outputs)]
     node = helper.make_node(op, names, [n for n, _ in outs], domain=domain, **attrs)
     graph = helper.make_graph([node], "g", [info(*g) for g in given], [info(*o) for o in outs])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, opset)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, version)], ir_version=8)
     files = [("model.onnx", model.SerializeToString())]
     files += [(f"input_{i}.pb", numpy_helper.from_array(x, n).SerializeToString()) for i, (n, x) in enumerate(given)]
     files += [(f"output_{i}.pb", numpy_helper.from_array(y, n).SerializeToString()) for i, (n, y) in enumerate(outs)]
-    return f"{op}-{opset}_{name}", 1e-5, 1e-6, files
+    return f"{op}-{version}_{case_name}", 1e-5, 1e-6, files
 
 
 def old_cases():
@@ -268,10 +269,74 @@ def more_cases():
     yield case("none_asked", 10, "NonMaxSuppression", [box, score], [np.zeros((0, 3), np.int64)])
 
 
+def runtime_case(name, op, inputs, nout=1, rtol=1e-5, atol=1e-6, **attrs):
+    """An operator of com.microsoft; ONNX Runtime, whose operators these are, says what to expect."""
+    inputs = [x if x is None else np.asarray(x) for x in inputs]
+    outputs = [np.zeros((), np.float32)] * nout
+    full, _, _, files = case(name, 1, op, inputs, outputs, domain="com.microsoft", **attrs)
+    model = onnx.load_from_string(files[0][1])
+    for o in model.graph.output:
+        o.type.Clear()
+    for info, x in zip(model.graph.input, [x for x in inputs if x is not None]):
+        for d, n in zip(info.type.tensor_type.shape.dim, x.shape):
+            d.dim_value = n
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    got = session.run(None, {f"x{i}": x for i, x in enumerate(inputs) if x is not None})
+    _, _, _, files = case(name, 1, op, inputs, got, domain="com.microsoft", **attrs)
+    return f"com_{full}", rtol, atol, files
+
+
+def contrib_cases():
+    rng = np.random.default_rng(13)
+
+    def f(*s):
+        return rng.normal(size=s).astype(np.float32)
+
+    def q(dt, *s):
+        return rng.integers(np.iinfo(dt).min, np.iinfo(dt).max, size=s, endpoint=True).astype(dt)
+
+    def scale(v):
+        return np.array(v, np.float32)
+
+    x, skip, g, b = f(2, 3, 8), f(2, 3, 8), f(8), f(8)
+    yield runtime_case("plain", "SkipLayerNormalization", [x, skip, g, b, None])
+    yield runtime_case("sum", "SkipLayerNormalization", [x, f(3, 8), g, None, f(8)], epsilon=1e-3)
+    yield runtime_case("plain", "SkipSimplifiedLayerNormalization", [x, skip, g], epsilon=1e-5)
+    yield runtime_case("bias", "SkipSimplifiedLayerNormalization", [x, skip, g, b], epsilon=1e-5)
+    yield runtime_case("plain", "BiasGelu", [x, b])
+    yield runtime_case("plain", "FastGelu", [x])
+    yield runtime_case("bias", "FastGelu", [x, b])
+    yield runtime_case("batch", "Inverse", [f(3, 4, 4)], rtol=1e-3, atol=1e-4)
+    ids = rng.integers(0, 10, (2, 3)).astype(np.int32)
+    seg = rng.integers(0, 2, (2, 3)).astype(np.int32)
+    mask = np.array([[1, 1, 0], [1, 0, 0]], np.int32)
+    yield runtime_case("plain", "EmbedLayerNormalization", [ids, seg, f(10, 8), f(5, 8), f(2, 8), g, b, mask], nout=2)
+    yield runtime_case("no_segments", "EmbedLayerNormalization", [ids, None, f(10, 8), f(5, 8), None, g, b], nout=2)
+    for dt in (np.uint8, np.int8):
+        t = dt.__name__
+        z, z2, z3 = q(dt), q(dt), q(dt)
+        a, c = q(dt, 2, 3, 4), q(dt, 3, 1)
+        one, two = scale(0.02), scale(0.031)
+        yield runtime_case(t, "QLinearAdd", [a, one, z, c, two, z2, scale(0.05), z3])
+        yield runtime_case(t, "QLinearMul", [a, one, z, c, two, z2, scale(0.05), z3])
+        yield runtime_case(t, "QLinearSigmoid", [a, one, z, scale(1 / 256), z2])
+        yield runtime_case(t, "QLinearLeakyRelu", [a, one, z, two, z2], alpha=0.2)
+        yield runtime_case(t, "QLinearGlobalAveragePool", [q(dt, 2, 3, 5, 5), one, z, two, z2])
+        yield runtime_case(f"{t}_last", "QLinearGlobalAveragePool", [q(dt, 2, 5, 5, 3), one, z, two, z2], channels_last=1)
+        yield runtime_case(t, "QLinearConcat", [two, z3, a, one, z, q(dt, 2, 1, 4), two, z2], axis=1)
+        yield runtime_case(t, "QLinearSoftmax", [a, scale(0.05), z, scale(1 / 256), z2 * 0], axis=-1, opset=13)
+        yield runtime_case(f"{t}_flat", "QLinearSoftmax", [a, scale(0.05), z, scale(1 / 256), z2 * 0], axis=1, opset=12)
+        yield runtime_case(t, "QuantizeLinear", [x, scale(0.02), z])
+        yield runtime_case(t, "DequantizeLinear", [a, one, z])
+        yield runtime_case(f"{t}_axis", "DequantizeLinear", [a, f(3), q(dt, 3)], axis=1)
+
+
 def main():
     out = os.path.join(os.path.dirname(__file__), "..", "..", "testdata", "nodes.zip")
     blob, count = bytearray(), 0
-    for name, rtol, atol, files in [*old_cases(), *more_cases(), *backend_cases()]:
+    for name, rtol, atol, files in [*old_cases(), *more_cases(), *contrib_cases(), *backend_cases()]:
         if sum(len(d) for _, d in files) > LIMIT:
             continue
         blob += f"case {name} {rtol:g} {atol:g}\n".encode()
