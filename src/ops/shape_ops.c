@@ -377,10 +377,9 @@ static int unsqueeze_infer(struct infer_ctx *ic, const void *params)
     if (n < -2)
         return n;
     struct dim len = n == -2 && ic_rank(ic, 1) == 1 ? ic_dim(ic, 1, 0) : dim_unknown();
+    bool counted = rank >= 0 && len.kind == DIM_CONST && len.v >= 0 && len.v <= TENSOR_MAX_RANK - rank;
     if (rank < 0 || n < 0)
-        return out_rank(
-            ic, 0, ic_dtype(ic, 0),
-            rank >= 0 && len.kind == DIM_CONST && len.v + rank <= TENSOR_MAX_RANK ? rank + (int)len.v : -1);
+        return out_rank(ic, 0, ic_dtype(ic, 0), counted ? rank + (int)len.v : -1);
     if (rank + n > TENSOR_MAX_RANK)
         return ic_err(ic, E_SHAPE, "%d axes would result, at most %d are supported", rank + n,
                       TENSOR_MAX_RANK);
