@@ -268,6 +268,8 @@ static int check_dim(struct cx *cx, struct session *s, const struct value *v, in
         return OK;
     if (binding_set(s->m->syms, &cx->scratch, &s->dims, want, have))
         return OK;
+    if (binding_open(s->m->syms, &s->dims, want)) /* nothing stands against it: memory ran out */
+        return err_nomem(cx);
     struct dim bound = dim_eval(s->m->syms, &s->dims, want);
     dim_text(want, text, sizeof text);
     if (want.kind == DIM_CONST)

@@ -197,7 +197,8 @@ static void wrong_tensors_are_refused_with_what_was_expected(void **state)
     refused(i, (struct feed_opts){.inputs = LIST(flat)}, E_TYPE,
             "the file has float[6], the model takes int64[n,3]");
     refused(m, (struct feed_opts){.inputs = LIST("x=nowhere.npy")}, E_NOENT, "nowhere.npy");
-    refused(m, (struct feed_opts){.inputs = LIST("testdata/digits/labels.txt")}, E_PARSE, "labels.txt");
+    refused(m, (struct feed_opts){.inputs = LIST("testdata/digits/labels.txt")}, E_DATA,
+            "plain text, not a tensor");
     model_free(m);
     model_free(i);
 }

@@ -53,7 +53,7 @@ static int open_archive(void **state)
     blob[blob_size] = 0;
     zip_fclose(f);
     zip_discard(z);
-    snprintf(folder, sizeof folder, "/%s/onnxtool-nodes-XXXXXX", P_tmpdir[0] == '/' ? P_tmpdir + 1 : "tmp");
+    snprintf(folder, sizeof folder, "%s/onnxtool-nodes-XXXXXX", P_tmpdir);
     return mkdtemp(folder) ? 0 : -1;
 }
 
