@@ -254,6 +254,9 @@ int64_t tensor_data_count(const struct tensor_data *t);
 
 /* "float[batch,3,224,224]", "seq(float[?])", "?" into buf; returns buf. */
 const char *type_text(const struct type *t, char *buf, size_t size);
+/* All of t, elements of elements too, in memory of a; dims stay interned where they are. NULL: out of memory.
+ */
+struct type *type_copy(struct arena *a, const struct type *t);
 /* The type of a tensor that is at hand, all dims numbers; elements of sequences of unknown rank. NULL: out of
  * memory. */
 struct type *type_of_tensor(struct arena *a, const struct tensor *t);

@@ -24,3 +24,22 @@ struct type *type_of_tensor(struct arena *a, const struct tensor *t)
         ty->dims[i] = dim_const(t->dims[i]);
     return ty->dims ? ty : NULL;
 }
+
+struct type *type_copy(struct arena *a, const struct type *t)
+{
+    struct type *first = NULL;
+    const struct type **link = NULL;
+    for (; t; t = t->elem) {
+        struct type *c = arena_dup(a, t, sizeof *t);
+        if (!c)
+            return NULL;
+        if (t->rank > 0 && t->dims && !(c->dims = arena_dup(a, t->dims, (size_t)t->rank * sizeof *t->dims)))
+            return NULL;
+        if (link)
+            *link = c;
+        else
+            first = c;
+        link = &c->elem;
+    }
+    return first;
+}

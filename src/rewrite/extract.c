@@ -53,9 +53,7 @@ static int declare(struct cx *cx, struct model *m, struct value *const *v, size_
         const struct type *ty = typed_value(t, v[i]);
         if (v[i]->declared || !ty)
             continue;
-        struct type *copy = arena_dup(&m->arena, ty, sizeof *ty);
-        if (copy && ty->kind == TY_TENSOR && ty->rank > 0)
-            copy->dims = arena_dup(&m->arena, ty->dims, (size_t)ty->rank * sizeof *ty->dims);
+        struct type *copy = type_copy(&m->arena, ty);
         rc = copy ? OK : err_nomem(cx);
         v[i]->declared = v[i]->type = copy;
     }

@@ -670,7 +670,8 @@ static int add_options(struct cx *cx, const struct feed *f, struct binding *b)
     size_t n = b->n;
     if (!e)
         return err_nomem(cx);
-    memcpy(e, b->e, b->n * sizeof *e);
+    if (b->n)
+        memcpy(e, b->e, b->n * sizeof *e);
     for (size_t i = 0; i < f->dims.n; i++) {
         bool bound = false;
         for (size_t k = 0; k < b->n; k++)
