@@ -554,6 +554,21 @@ def elements_typed():
     return elements(False)
 
 
+@case("models/sequence_grows.onnx")
+def sequence_grows():
+    """A Loop whose sequence gains a tensor of `size` elements at each of n iterations: what a memory limit must stop."""
+    body = helper.make_graph(
+        [node("Identity", "more", "go"), node("Cast", "i", "f", to=TensorProto.FLOAT), node("Expand", "f size", "big"),
+         node("SequenceInsert", "s big", "longer")], "body",
+        [info("i", TensorProto.INT64, []), info("more", TensorProto.BOOL, []),
+         helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None)],
+        [info("go", TensorProto.BOOL, []), helper.make_tensor_sequence_value_info("longer", TensorProto.FLOAT, None)])
+    nodes = [node("SequenceEmpty", "", "s0"), helper.make_node("Loop", ["n", "", "s0"], ["s1"], "grow", body=body),
+             node("SequenceLength", "s1", "length")]
+    return model(nodes, [info("n", TensorProto.INT64, []), info("size", TensorProto.INT64, [1])],
+                 [info("length", TensorProto.INT64, [])])
+
+
 # ---- patterns that a session fuses ----
 
 FUSE = np.random.default_rng(7)

@@ -70,10 +70,38 @@ struct blob *blob_ref(struct blob *b)
     return b;
 }
 
+struct meter *meter_new(void)
+{
+    struct meter *m = mem_zalloc(sizeof *m);
+    if (m)
+        m->refs = 1;
+    return m;
+}
+
+void meter_unref(struct meter *m)
+{
+    if (m && __atomic_fetch_sub(&m->refs, 1, __ATOMIC_ACQ_REL) == 1)
+        free(m);
+}
+
+void blob_count(struct blob *b, struct meter *m)
+{
+    if (b->meter)
+        return;
+    b->meter = m;
+    __atomic_fetch_add(&m->refs, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&m->bytes, b->size, __ATOMIC_RELAXED);
+}
+
 void blob_unref(struct blob *b)
 {
-    if (b && __atomic_fetch_sub(&b->refs, 1, __ATOMIC_ACQ_REL) == 1)
-        b->destroy(b);
+    if (!b || __atomic_fetch_sub(&b->refs, 1, __ATOMIC_ACQ_REL) != 1)
+        return;
+    struct meter *m = b->meter;
+    if (m)
+        __atomic_fetch_sub(&m->bytes, b->size, __ATOMIC_RELAXED);
+    b->destroy(b);
+    meter_unref(m);
 }
 
 static int file_new(struct cx *cx, const char *name, struct file **out)

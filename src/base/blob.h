@@ -7,12 +7,19 @@
 
 #include "err.h"
 
+/* Bytes of the blobs that are counted on it; lives until its maker and the last of those blobs let go. */
+struct meter {
+    int refs; /* atomic, as is bytes */
+    uint64_t bytes;
+};
+
 struct blob {
     int refs; /* atomic */
     void *data;
     size_t size;
     void (*destroy)(struct blob *); /* frees data and the struct */
     void *user;
+    struct meter *meter; /* that size is counted on; NULL */
 };
 
 /* size bytes, zeroed, aligned to 64; NULL when memory runs out. */
@@ -20,6 +27,11 @@ struct blob *blob_new(size_t size);
 /* A blob whose strings or pieces live in an arena of its own (blob_arena gives it). */
 struct blob *blob_new_arena(size_t size);
 struct arena *blob_arena(struct blob *b);
+/* NULL when memory runs out. */
+struct meter *meter_new(void);
+void meter_unref(struct meter *m);
+/* Counts b's size on m until b goes; a blob that is counted already stays where it is. */
+void blob_count(struct blob *b, struct meter *m);
 struct blob *blob_ref(struct blob *b);
 void blob_unref(struct blob *b);
 

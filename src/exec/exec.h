@@ -12,6 +12,7 @@
 #ifndef OT_EXEC_EXEC_H
 #define OT_EXEC_EXEC_H
 
+#include "base/blob.h"
 #include "base/err.h"
 #include "base/threads.h"
 #include "exec/consts.h"
@@ -106,7 +107,8 @@ struct exec {
     const char **declined;    /* by node id: why those listed before it did not take the node; NULL */
     bool strict;              /* only the first provider is asked */
     struct prepacked *packed; /* blocks of bc_alloc */
-    uint64_t packed_bytes, block_bytes, dyn_bytes, scratch_bytes, peak_bytes;
+    uint64_t packed_bytes, block_bytes, scratch_bytes, peak_bytes;
+    struct meter *results; /* tensors made while running, outside of blocks */
     struct takes_memo takes[TAKES_MEMO];
     struct scratch_buf *scratch;
     size_t nscratch;
@@ -138,7 +140,7 @@ int exec_run(struct cx *cx, struct exec *ex, const struct tensor *ins, const str
 int exec_eval(struct cx *cx, struct exec *ex, struct node *n, const struct tensor *const *ins,
               struct tensor *outs);
 
-/* Counts bytes against cx->lim.max_memory; E_LIMIT. Negative gives back. */
+/* Counts bytes on counter (NULL: only asks) against cx->lim.max_memory; E_LIMIT. Negative gives back. */
 int exec_account(struct cx *cx, struct exec *ex, uint64_t *counter, int64_t bytes);
 
 #endif

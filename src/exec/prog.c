@@ -387,12 +387,14 @@ int exec_infer(struct cx *cx, struct exec *ex)
 
 int exec_account(struct cx *cx, struct exec *ex, uint64_t *counter, int64_t bytes)
 {
-    uint64_t now = ex->packed_bytes + ex->block_bytes + ex->dyn_bytes + ex->scratch_bytes + ex->consts.bytes;
+    uint64_t now = ex->packed_bytes + ex->block_bytes + ex->scratch_bytes + ex->consts.bytes +
+                   (ex->results ? ex->results->bytes : 0);
     if (bytes > 0 && cx->lim.max_memory && now + (uint64_t)bytes > cx->lim.max_memory)
         return err_set(cx, E_LIMIT, "needs %llu bytes more than the %llu that --max-memory allows",
                        (unsigned long long)(now + (uint64_t)bytes - cx->lim.max_memory),
                        (unsigned long long)cx->lim.max_memory);
-    *counter += (uint64_t)bytes;
+    if (counter)
+        *counter += (uint64_t)bytes;
     if (now + (uint64_t)bytes > ex->peak_bytes)
         ex->peak_bytes = now + (uint64_t)bytes;
     return OK;
@@ -410,6 +412,7 @@ void exec_free(struct exec *ex)
         free(ex->scratch[i].p);
     free(ex->scratch);
     blob_unref(ex->strings);
+    meter_unref(ex->results);
     for (int i = 0; i < ex->nprov; i++)
         if (ex->prov[i]->close)
             ex->prov[i]->close(ex->prov_state[i]);

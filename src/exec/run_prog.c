@@ -64,18 +64,30 @@ static void *vt_scratch(struct exec_ctx *ec, size_t bytes)
     return spare->p;
 }
 
+/* Counts what a value holds, items included, until it goes. */
+static int count_value(struct cx *cx, struct exec *ex, const struct tensor *t)
+{
+    if (!ex->results && !(ex->results = meter_new()))
+        return err_nomem(cx);
+    if (t->owner)
+        blob_count(t->owner, ex->results);
+    int rc = OK;
+    for (size_t i = 0; t->seq && i < t->seq->n && !rc; i++)
+        rc = count_value(cx, ex, &t->seq->items[i]);
+    return rc;
+}
+
 static int new_tensor(struct cx *cx, struct exec *ex, struct tensor *t, enum dtype dt, int rank,
                       const int64_t *dims)
 {
     struct tensor shape;
     memset(&shape, 0, sizeof shape);
     int rc = tensor_set_shape(cx, &shape, dt, rank, dims);
-    uint64_t ignore = 0;
     if (!rc)
-        rc = exec_account(cx, ex, &ignore, (int64_t)tensor_bytes(&shape));
+        rc = exec_account(cx, ex, NULL, (int64_t)tensor_bytes(&shape));
     if (!rc)
         rc = tensor_new(cx, t, dt, rank, dims);
-    return rc;
+    return rc ? rc : count_value(cx, ex, t);
 }
 
 static int vt_resize(struct exec_ctx *ec, int o, enum dtype dt, int rank, const int64_t *dims)
@@ -99,7 +111,11 @@ static int vt_set_out(struct exec_ctx *ec, int o, struct tensor *t)
     tensor_drop(ec->out[o]);
     *ec->out[o] = *t;
     memset(t, 0, sizeof *t);
-    return OK;
+    struct exec *ex = ((struct frame *)ec->driver)->p->ex;
+    if (!ec->cx->lim.max_memory) /* a long sequence is walked only where it matters */
+        return OK;
+    int rc = count_value(ec->cx, ex, ec->out[o]);
+    return rc ? rc : exec_account(ec->cx, ex, NULL, 1);
 }
 
 /* A value for the caller of a body: moved when the body allocated it, else copied. */

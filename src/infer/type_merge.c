@@ -6,13 +6,8 @@ enum { MAX_ELEM_DEPTH = 16 };
 
 static struct type *copy_type(struct merger *m, const struct type *t)
 {
-    struct type *c = arena_dup(m->arena, t, sizeof(*t));
-    if (c && t->rank > 0)
-        c->dims = arena_dup(m->arena, t->dims, (size_t)t->rank * sizeof(*t->dims));
-    if (!c || (t->rank > 0 && !c->dims)) {
-        m->failed = true;
-        return NULL;
-    }
+    struct type *c = type_copy(m->arena, t);
+    m->failed |= c == NULL;
     return c;
 }
 

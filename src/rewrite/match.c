@@ -63,9 +63,8 @@ bool match_same_float_shape(const struct pass_ctx *pc, const struct value *a, co
     return true;
 }
 
-bool match_row(const struct pass_ctx *pc, const struct value *v, int64_t n)
+bool match_row(const struct value *v, int64_t n)
 {
-    (void)pc;
     if (!v || !v->init || v->init->dt != DT_FLOAT || v->init->rank < 1 || tensor_data_count(v->init) != n)
         return false;
     return v->init->dims[v->init->rank - 1] == n;

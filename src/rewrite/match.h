@@ -20,7 +20,7 @@ bool match_with_number(const struct pass_ctx *pc, const struct node *n, double w
 /* Types known, float, and every dim of both known to be the same. */
 bool match_same_float_shape(const struct pass_ctx *pc, const struct value *a, const struct value *b);
 /* A constant float vector of n elements whose only dim longer than 1 is the last. */
-bool match_row(const struct pass_ctx *pc, const struct value *v, int64_t n);
+bool match_row(const struct value *v, int64_t n);
 /* Activations that a fused node takes, with its parameters. */
 struct match_act {
     const char *name;

@@ -126,6 +126,14 @@ gives "JSON on a bad input" exit=3 json
 
 tool run $net --max-memory 1K
 gives "--max-memory" exit=5 'err=--max-memory'
+# What is made while running adds up: 300 tensors of a megabyte do not fit into 64.
+grows="run $models/sequence_grows.onnx --fill n=300:300 --fill size=262144:262144"
+# shellcheck disable=SC2086 # several words are meant
+tool $grows --max-memory 64M
+gives "--max-memory over a loop" exit=5 'err=--max-memory'
+# shellcheck disable=SC2086 # several words are meant
+tool $grows --max-memory 640M
+gives "--max-memory that suffices" exit=0 'out=300'
 tool run $net --max-memory 64M
 gives "--max-memory that is enough" exit=0
 tool run $net --timeout 0.000001

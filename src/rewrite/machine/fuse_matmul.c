@@ -27,7 +27,7 @@ static bool take_bias(const struct pass_ctx *pc, struct matmul_match *m)
     struct value *v = end_of(m), *other;
     const struct tensor_data *w = m->chain[0]->in[1]->init;
     struct node *add = pass_sole_user(pc, v);
-    if (!node_is(add, "Add") || !(other = match_other(add, v)) || !match_row(pc, other, w->dims[1]))
+    if (!node_is(add, "Add") || !(other = match_other(add, v)) || !match_row(other, w->dims[1]))
         return false;
     const struct type *t = pass_type(pc, v);
     if (!t || t->rank < other->init->rank) /* the sum would have more axes than the product */

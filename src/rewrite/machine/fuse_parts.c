@@ -226,12 +226,12 @@ static bool match_norm(struct pass_ctx *pc, struct node *add, struct norm_match 
     for (int i = 0; i < 2; i++) {
         struct node *mul = match_producer(pc, add->in[i], "Mul");
         m->bias = add->in[1 - i];
-        if (!mul || !match_row(pc, m->bias, width) || m->bias->init->rank != 1)
+        if (!mul || !match_row(m->bias, width) || m->bias->init->rank != 1)
             continue;
         for (int k = 0; k < 2; k++) {
             struct node *div = match_producer(pc, mul->in[k], "Div");
             m->scale = mul->in[1 - k];
-            if (div && match_row(pc, m->scale, width) && m->scale->init->rank == 1 &&
+            if (div && match_row(m->scale, width) && m->scale->init->rank == 1 &&
                 is_centred(pc, div->in[0], t->rank, m) &&
                 is_deviation(pc, div->in[1], div->in[0], t->rank, &m->eps))
                 return true;
