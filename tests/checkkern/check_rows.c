@@ -557,6 +557,31 @@ static void run_lrn(struct ck *c)
     }
 }
 
+struct bench_lrn_arg {
+    const struct kern *k;
+    struct lrn_params p;
+    const float *x;
+    float *y;
+};
+
+static void lrn_call(void *arg)
+{
+    struct bench_lrn_arg *b = arg;
+    b->k->norm.lrn(&b->p, b->x, b->y, 0, b->p.spatial);
+}
+
+static void bench_lrn(struct ck *c)
+{
+    struct bench_lrn_arg b = {.k = &c->full, .p = {96, 55 * 55, 5, 1e-4f, 0.75f, 1}};
+    size_t n = b.p.channels * b.p.spatial;
+    float *x = ck_alloc(c, n * 4, 64);
+    ck_fill_f32(c, x, n, FILL_UNIFORM);
+    b.x = x;
+    b.y = ck_alloc(c, n * 4, 64);
+    ck_bench(c, "96x55x55, 5 channels", 0, (double)n * 8, lrn_call, &b);
+    ck_done(c);
+}
+
 /* ---- pooling ---- */
 
 /* Output extent of one axis, or -1: floor or ceil((in + pads - dilation (kernel - 1) - 1) / stride) + 1,
@@ -907,7 +932,7 @@ const struct check check_rows[] = {
     {"norm.rmsnorm", run_layernorm, bench_layernorm},
     {"norm.scale_shift*", run_scale_shift, NULL},
     {"norm.moments", run_moments, NULL},
-    {"norm.lrn", run_lrn, NULL},
+    {"norm.lrn", run_lrn, bench_lrn},
     {"pool.*", run_pool, bench_pool},
     {"quant.quantize[[]*", run_quantize, NULL},
     {"quant.dequantize[[]*", run_dequantize, NULL},
