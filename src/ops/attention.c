@@ -1,26 +1,19 @@
-/* Attention and RotaryEmbedding.
- *
- * One pair of (batch, query head) is one unit of work: S = scale Q K^T, then row by row soft cap, bias and
- * softmax, then Y = S V. Queries, keys and values are read through strides, so neither the three- nor the
- * four-dimensional form is rearranged. float and narrower compute in float, float64 in double. */
-#include "ops/wide.h"
+/* Attention and RotaryEmbedding. float and narrower compute in float, float64 in double; the products are
+ * those of attn_core.c. */
+#include "ops/attn_core.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "base/checked.h"
-
 enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_K, IN_PAST_V, IN_NONPAD };
 enum { OUT_Y, OUT_PRESENT_K, OUT_PRESENT_V, OUT_QK };
-/* What output 3 shows. */
-enum qk_stage { QK_RAW, QK_CAPPED, QK_BIASED, QK_SOFTMAX };
 
 struct attention {
     bool causal;
     int64_t q_heads, kv_heads; /* 0: the inputs have four dimensions */
     int64_t left, right;       /* window; -1: open */
-    enum qk_stage stage;
-    float scale; /* NaN: 1 / sqrt(head size) */
+    enum attn_stage stage;     /* what output 3 shows */
+    float scale;               /* NaN: 1 / sqrt(head size) */
     float softcap;
 };
 
@@ -49,13 +42,13 @@ static int attention_parse(struct cx *cx, struct arena *arena, const struct node
         r = attr_float(cx, n, "softcap", &a->softcap);
     if (r < 0)
         return r;
-    if (stage < QK_RAW || stage > QK_SOFTMAX)
+    if (stage < ATTN_RAW || stage > ATTN_SOFTMAX)
         return err_set(cx, E_ATTR, "attribute qk_matmul_output_mode is %lld, expected 0 to 3",
                        (long long)stage);
     if (a->left < -1 || a->right < -1 || a->q_heads < 0 || a->kv_heads < 0)
         return err_set(cx, E_ATTR, "a window size or number of heads is negative");
     a->causal = causal != 0;
-    a->stage = (enum qk_stage)stage;
+    a->stage = (enum attn_stage)stage;
     return 0;
 }
 
@@ -140,25 +133,15 @@ static int attention_infer(struct infer_ctx *ic, const void *params)
 
 /* ---- one run ---- */
 
-/* [batch][head][step][size] anywhere in memory; strides in elements, sizes adjacent. */
-struct view {
-    const char *p;
-    int64_t b, h, s;
-};
-
 struct att_run {
+    struct attn core;
     struct exec_ctx *ec;
     const struct attention *a;
     enum dtype dt; /* that is computed in */
     size_t size;
     int64_t batch, hq, hk, q, kv, past, total, d, dv;
-    struct view vq, vk, vv, vy;
-    char *qk; /* output 3, may be NULL */
-    double scale;
     bool biased;
     const int64_t *nonpad;
-    char *scratch; /* per thread: scores, one bias row, room for the product */
-    size_t per_thread, bias_at, gemm_at;
 };
 
 static int att_bad(struct cx *cx, const char *what)
@@ -196,13 +179,6 @@ static int att_sizes(struct att_run *r)
     return 0;
 }
 
-static struct view view_of(const void *p, bool flat, int64_t heads, int64_t steps, int64_t size)
-{
-    if (flat)
-        return (struct view){p, steps * heads * size, size, heads * size};
-    return (struct view){p, heads * steps * size, steps * size, size};
-}
-
 /* Input i in the type that is computed in. */
 static int att_in(struct att_run *r, int i, const void **p)
 {
@@ -232,7 +208,7 @@ static void att_done(struct att_run *r, int o, const void *p)
 
 /* Past and new steps one behind the other: output o when it is wanted, else scratch. With neither past nor
  * output the input is used where it lies. */
-static int att_cache(struct att_run *r, int in, int past, int o, int64_t size, struct view *v)
+static int att_cache(struct att_run *r, int in, int past, int o, int64_t size, struct attn_view *v)
 {
     const void *now, *before;
     void *to;
@@ -244,7 +220,7 @@ static int att_cache(struct att_run *r, int in, int past, int o, int64_t size, s
         rc = att_out(r, o, &to);
     if (rc)
         return rc;
-    *v = view_of(now, flat, r->hk, r->kv, size);
+    *v = attn_view_of(now, flat, r->hk, r->kv, size);
     if (!to && !before)
         return 0;
     bool wanted = to != NULL;
@@ -263,14 +239,15 @@ static int att_cache(struct att_run *r, int in, int past, int o, int64_t size, s
     }
     if (wanted)
         att_done(r, o, to);
-    *v = view_of(to, false, r->hk, r->total, size);
+    *v = attn_view_of(to, false, r->hk, r->total, size);
     return 0;
 }
 
 /* What is added to the scores of query i: 0 or -Inf by position, plus the mask. False: nothing is left to
  * attend to. */
-static bool bias_row(const struct att_run *r, int64_t b, int64_t h, int64_t i, double *row)
+static bool bias_row(const struct attn *core, int64_t b, int64_t h, int64_t i, double *row)
 {
+    const struct att_run *r = core->user;
     const struct attention *a = r->a;
     int64_t valid = r->nonpad ? r->nonpad[b] : r->total;
     int64_t at = i + (r->past || !r->nonpad ? r->past : valid - r->q);
@@ -297,143 +274,6 @@ static bool bias_row(const struct att_run *r, int64_t b, int64_t h, int64_t i, d
         if (!(row[j] == (double)-INFINITY))
             return true;
     return false;
-}
-
-/* C[m][n] = alpha A B; strides in elements, A's and C's columns adjacent. */
-static void att_product(const struct att_run *r, void *scratch, int64_t m, int64_t n, int64_t k,
-                        const char *a, int64_t a_rs, const char *b, int64_t b_rs, int64_t b_cs, char *c,
-                        int64_t ldc, double alpha)
-{
-    if (r->dt == DT_DOUBLE) {
-        struct gemm_ref g = {.m = m,
-                             .n = n,
-                             .k = k,
-                             .a = a,
-                             .a_rs = a_rs,
-                             .a_cs = 1,
-                             .b = b,
-                             .b_rs = b_rs,
-                             .b_cs = b_cs,
-                             .c = c,
-                             .ldc = ldc,
-                             .alpha = alpha};
-        r->ec->kern->gemm.ref[DT_DOUBLE](&g, 0, m);
-        return;
-    }
-    struct gemm_f32 g = {.m = m,
-                         .n = n,
-                         .k = k,
-                         .a = (const float *)a,
-                         .a_rs = a_rs,
-                         .a_cs = 1,
-                         .b = (const float *)b,
-                         .b_rs = b_rs,
-                         .b_cs = b_cs,
-                         .c = (float *)c,
-                         .ldc = ldc};
-    gemm_epi_init(&g.epi);
-    g.epi.alpha = (float)alpha;
-    gemm_f32(r->ec->kern, &g, NULL, scratch);
-}
-
-/* Copies scores of one pair into output 3 when it shows this stage. */
-static void att_show(const struct att_run *r, enum qk_stage stage, int64_t pair, const char *s)
-{
-    size_t bytes = (size_t)(r->q * r->total) * r->size;
-    if (r->qk && r->a->stage == stage)
-        memcpy(r->qk + (size_t)pair * bytes, s, bytes);
-}
-
-static void att_softcap(const struct att_run *r, char *s)
-{
-    size_t n = (size_t)(r->q * r->total);
-    struct un_params down = {1 / (double)r->a->softcap, 0}, up = {(double)r->a->softcap, 0};
-    un_run(r->ec->kern, UN_AFFINE, r->dt, s, s, n, &down);
-    un_run(r->ec->kern, UN_TANH, r->dt, s, s, n, NULL);
-    un_run(r->ec->kern, UN_AFFINE, r->dt, s, s, n, &up);
-}
-
-static void att_rows(const struct att_run *r, int64_t pair, char *s, double *bias)
-{
-    const struct dtype_info *info = dtype_info(r->dt);
-    char *typed = (char *)(bias + r->total);
-    size_t n = (size_t)r->total, row = n * r->size;
-    struct red_shape one = red_shape((size_t)r->q, n, 1);
-    bool *dead = (bool *)(typed + row);
-    for (int64_t i = 0; r->biased && i < r->q; i++) {
-        dead[i] = !bias_row(r, pair / r->hq, pair % r->hq, i, bias);
-        for (int64_t j = 0; j < r->total; j++)
-            info->store_f64(typed + (size_t)j * r->size, bias[j]);
-        bin_run(r->ec->kern, BIN_ADD, r->dt, BIN_VV, s + (size_t)i * row, typed, s + (size_t)i * row, n);
-    }
-    att_show(r, QK_BIASED, pair, s);
-    r->ec->kern->norm.softmax[r->dt](s, s, &one);
-    for (int64_t i = 0; r->biased && i < r->q; i++)
-        if (dead[i])
-            memset(s + (size_t)i * row, 0, row);
-    att_show(r, QK_SOFTMAX, pair, s);
-}
-
-static void att_pair(const struct att_run *r, int64_t pair, char *buf)
-{
-    int64_t b = pair / r->hq, h = pair % r->hq, hk = h / (r->hq / r->hk);
-    const char *q = r->vq.p + (size_t)(b * r->vq.b + h * r->vq.h) * r->size;
-    const char *k = r->vk.p + (size_t)(b * r->vk.b + hk * r->vk.h) * r->size;
-    const char *v = r->vv.p + (size_t)(b * r->vv.b + hk * r->vv.h) * r->size;
-    char *y = (char *)r->vy.p + (size_t)(b * r->vy.b + h * r->vy.h) * r->size;
-    att_product(r, buf + r->gemm_at, r->q, r->total, r->d, q, r->vq.s, k, 1, r->vk.s, buf, r->total,
-                r->scale);
-    att_show(r, QK_RAW, pair, buf);
-    if (r->a->softcap > 0)
-        att_softcap(r, buf);
-    att_show(r, QK_CAPPED, pair, buf);
-    att_rows(r, pair, buf, (double *)(buf + r->bias_at));
-    att_product(r, buf + r->gemm_at, r->q, r->dv, r->total, buf, r->total, v, r->vv.s, 1, y, r->vy.s, 1);
-}
-
-static void att_range(void *arg, int64_t begin, int64_t end, int thread)
-{
-    const struct att_run *r = arg;
-    for (int64_t p = begin; p < end; p++)
-        att_pair(r, p, r->scratch + (size_t)thread * r->per_thread);
-}
-
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
-
-static int att_scratch(struct att_run *r)
-{
-    struct gemm_f32 s = {.m = r->q,
-                         .n = r->total,
-                         .k = r->d,
-                         .a_rs = r->vq.s,
-                         .a_cs = 1,
-                         .b_rs = 1,
-                         .b_cs = r->vk.s,
-                         .ldc = r->total};
-    struct gemm_f32 y = {.m = r->q,
-                         .n = r->dv,
-                         .k = r->total,
-                         .a_rs = r->total,
-                         .a_cs = 1,
-                         .b_rs = r->vv.s,
-                         .b_cs = 1,
-                         .ldc = r->vy.s};
-    size_t b1 = 0, b2 = 0;
-    int64_t cells;
-    gemm_epi_init(&s.epi);
-    gemm_epi_init(&y.epi);
-    if (!mul_i64(r->q, r->total, &cells) || cells > INT64_MAX / 64 ||
-        !gemm_f32_scratch(r->ec->kern, &s, 1, &b1) || !gemm_f32_scratch(r->ec->kern, &y, 1, &b2))
-        return err_set(r->ec->cx, E_LIMIT, "the scores are too large");
-    r->bias_at = round64((size_t)cells * r->size);
-    r->gemm_at = r->bias_at + round64((size_t)r->total * (sizeof(double) + r->size) + (size_t)r->q);
-    r->per_thread = r->gemm_at + round64(b1 > b2 ? b1 : b2) + 64;
-    int threads = r->ec->pool ? pool_size(r->ec->pool) : 1;
-    r->scratch = ec_scratch(r->ec, r->per_thread * (size_t)threads);
-    return r->scratch ? 0 : r->ec->cx->err.code;
 }
 
 /* That the mask broadcasts to [batch, heads, q, total] but for a last axis that may be shorter. */
@@ -483,9 +323,9 @@ static int attention_ref(struct exec_ctx *ec, const void *params)
     if (!rc)
         rc = att_in(&r, IN_Q, &q);
     if (!rc)
-        rc = att_cache(&r, IN_K, IN_PAST_K, OUT_PRESENT_K, r.d, &r.vk);
+        rc = att_cache(&r, IN_K, IN_PAST_K, OUT_PRESENT_K, r.d, &r.core.vk);
     if (!rc)
-        rc = att_cache(&r, IN_V, IN_PAST_V, OUT_PRESENT_V, r.dv, &r.vv);
+        rc = att_cache(&r, IN_V, IN_PAST_V, OUT_PRESENT_V, r.dv, &r.core.vv);
     if (!rc)
         rc = att_out(&r, OUT_Y, &y);
     if (!rc)
@@ -495,14 +335,29 @@ static int attention_ref(struct exec_ctx *ec, const void *params)
     if (rc || !y)
         return rc ? rc : ec->cx->err.code;
     bool flat = ec->in[IN_Q]->rank == 3;
-    r.vq = view_of(q, flat, r.hq, r.q, r.d);
-    r.vy = view_of(y, flat, r.hq, r.q, r.dv);
-    r.qk = qk;
-    r.scale = isnan(a->scale) ? 1 / sqrt((double)r.d) : (double)a->scale;
-    rc = att_scratch(&r);
+    struct attn *c = &r.core;
+    *c = (struct attn){.ec = ec,
+                       .dt = r.dt,
+                       .batch = r.batch,
+                       .hq = r.hq,
+                       .hk = r.hk,
+                       .q = r.q,
+                       .total = r.total,
+                       .d = r.d,
+                       .dv = r.dv,
+                       .vq = attn_view_of(q, flat, r.hq, r.q, r.d),
+                       .vk = c->vk,
+                       .vv = c->vv,
+                       .vy = attn_view_of(y, flat, r.hq, r.q, r.dv),
+                       .scale = isnan(a->scale) ? 1 / sqrt((double)r.d) : (double)a->scale,
+                       .softcap = (double)a->softcap,
+                       .stage = a->stage,
+                       .show = qk,
+                       .bias = r.biased ? bias_row : NULL,
+                       .user = &r};
+    rc = attn_run(c);
     if (rc)
         return rc;
-    par_for(ec->pool, r.batch * r.hq, 1, att_range, &r);
     att_done(&r, OUT_Y, y);
     att_done(&r, OUT_QK, qk);
     return 0;

@@ -13,6 +13,7 @@ struct row {
 };
 
 static const struct row rows[] = {
+    {"Celu", ACT_NONE, UN_CELU, 1, 0},
     {"Clip", ACT_CLIP, UN_COUNT, -FLT_MAX, FLT_MAX},
     {"Elu", ACT_NONE, UN_ELU, 1, 0},
     {"Gelu", ACT_NONE, UN_GELU, 0, 0},
@@ -21,27 +22,44 @@ static const struct row rows[] = {
     {"LeakyRelu", ACT_LEAKY, UN_LEAKY_RELU, 0.01f, 0},
     {"Mish", ACT_NONE, UN_MISH, 0, 0},
     {"Relu", ACT_RELU, UN_RELU, 0, 0},
+    {"Selu", ACT_NONE, UN_SELU, 1.67326319217681884765625f, 1.05070102214813232421875f},
     {"Sigmoid", ACT_NONE, UN_SIGMOID, 0, 0},
     {"Softplus", ACT_NONE, UN_SOFTPLUS, 0, 0},
+    {"Softsign", ACT_NONE, UN_SOFTSIGN, 0, 0},
     {"Swish", ACT_NONE, UN_SILU, 1, 0},
     {"Tanh", ACT_NONE, UN_TANH, 0, 0},
+    {"ThresholdedRelu", ACT_NONE, UN_THRESHOLDED_RELU, 1, 0},
 };
+
+/* The values a and b: of activation_params, or one attribute each (FusedGemm). */
+static int read_params(struct cx *cx, const struct node *n, float *a, float *b)
+{
+    const float *v = NULL;
+    size_t count = 0;
+    int r = attr_floats(cx, n, "activation_params", &v, &count);
+    *a = r > 0 && count > 0 ? v[0] : *a;
+    *b = r > 0 && count > 1 ? v[1] : *b;
+    if (r)
+        return r;
+    r = attr_float(cx, n, "activation_alpha", a);
+    if (r >= 0)
+        r = attr_float(cx, n, "activation_beta", b);
+    return r >= 0 ? attr_float(cx, n, "activation_gamma", b) : r;
+}
 
 int fused_act_parse(struct cx *cx, const struct node *n, struct fused_act *f)
 {
     struct ostr name = {0};
-    const float *v = NULL;
-    size_t count = 0;
     int r = attr_str(cx, n, "activation", &name);
     if (r <= 0 || !name.n)
         return r < 0 ? r : 0;
-    r = attr_floats(cx, n, "activation_params", &v, &count);
-    if (r < 0)
-        return r;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (strlen(rows[i].name) != name.n || memcmp(rows[i].name, name.p, name.n))
             continue;
-        float a = count > 0 ? v[0] : rows[i].a, b = count > 1 ? v[1] : rows[i].b;
+        float a = rows[i].a, b = rows[i].b;
+        r = read_params(cx, n, &a, &b);
+        if (r < 0)
+            return r;
         *f = (struct fused_act){rows[i].act, a, b, rows[i].act == ACT_NONE, rows[i].un, {a, b}};
         return 0;
     }

@@ -1,4 +1,5 @@
-/* The activation of a fused node (com.microsoft.FusedConv): attributes activation and activation_params. */
+/* The activation of a fused node: attribute activation, its values in activation_params (FusedConv of
+ * com.microsoft) or in activation_alpha and its kin (FusedGemm). */
 #ifndef OT_OPS_FUSED_ACT_H
 #define OT_OPS_FUSED_ACT_H
 
@@ -12,7 +13,7 @@ struct fused_act {
     struct un_params p;
 };
 
-/* Reads the two attributes; absent: no activation. E_ATTR for names that are not known. */
+/* Reads the attributes; absent: no activation. E_ATTR for names that are not known. */
 int fused_act_parse(struct cx *cx, const struct node *n, struct fused_act *f);
 /* Applies to n values of type float or double at y what no epilogue did: all of it (whole), or the part that
  * no epilogue can do. */

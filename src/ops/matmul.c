@@ -1,4 +1,4 @@
-/* Matrix products: MatMul, Gemm. Those of 8-bit integers are in matmul_int.c.
+/* Matrix products: MatMul, Gemm, com.microsoft.FusedGemm. Those of 8-bit integers are in matmul_int.c.
  *
  * Floats of at most 32 bits run on packed panels; a constant operand is packed once, when the session binds.
  * The other types, and the reference, take kern/'s plain products. */
@@ -514,6 +514,7 @@ const struct op op_onnxtool_FusedMatMul = {
 struct gemm_attrs {
     float alpha, beta;
     bool ta, tb;
+    struct fused_act act; /* com.microsoft.FusedGemm */
 };
 
 static int gemm_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
@@ -637,7 +638,9 @@ static int gemm_plain(struct exec_ctx *ec, const struct gemm_attrs *g, bool blas
     if (r)
         return r;
     p.c = wide ? (void *)out : ec->out[0]->data;
-    plain_product(ec, wide ? DT_FLOAT : ec->in[0]->dt, &p, blas);
+    enum dtype dt = wide ? DT_FLOAT : ec->in[0]->dt;
+    plain_product(ec, dt, &p, blas);
+    fused_act_run(ec, &g->act, true, dt, p.c, s.m * s.n);
     wide_done_f32(ec, 0, out);
     return 0;
 }
@@ -682,6 +685,18 @@ static int set_bias(struct exec_ctx *ec, const struct gemm_run *s, struct gemm_e
     return 0;
 }
 
+/* The activation that no epilogue has, on a finished piece of a row. */
+struct gemm_post {
+    const struct kern *kern;
+    const struct fused_act *act;
+};
+
+static void gemm_post_run(float *row, int64_t n, const void *arg)
+{
+    const struct gemm_post *p = arg;
+    un_run(p->kern, p->act->un, DT_FLOAT, row, row, (size_t)n, &p->act->p);
+}
+
 static int gemm_run_op(struct exec_ctx *ec, const void *state)
 {
     const struct gemm_step *st = state;
@@ -701,8 +716,14 @@ static int gemm_run_op(struct exec_ctx *ec, const void *state)
                          .a_packed = st->a.p,
                          .b_packed = st->b.p};
     gemm_epi_init(&g.epi);
+    struct gemm_post post = {ec->kern, &st->g->act};
     g.epi.alpha = st->g->alpha;
     g.epi.beta = st->g->beta;
+    g.epi.act = post.act->act;
+    g.epi.lo = post.act->lo;
+    g.epi.hi = post.act->hi;
+    g.post = post.act->after ? gemm_post_run : NULL;
+    g.post_arg = &post;
     if (!r && !st->a.p)
         r = wide_f32(ec, 0, &g.a);
     if (!r && !st->b.p)
@@ -753,6 +774,31 @@ const struct op op_Gemm = {
     .tol = TOL_ROUND,
     .params_size = sizeof(struct gemm_attrs),
     .parse = gemm_parse,
+    .infer = gemm_infer,
+    .ref = gemm_ref_op,
+    .bind = gemm_bind,
+    .cost = gemm_cost,
+    .supports = product_supports,
+};
+
+/* ---- com.microsoft.FusedGemm ---- */
+
+static int fused_gemm_parse(struct cx *cx, struct arena *arena, const struct node *n, int version,
+                            void *params)
+{
+    struct gemm_attrs *g = params;
+    int r = n->nin < 2 || n->nin > 3 || !n->in[0] || !n->in[1]
+                ? err_set(cx, E_MODEL, "%d inputs, expected A, B and perhaps C", n->nin)
+                : gemm_parse(cx, arena, n, version, params);
+    return r ? r : fused_act_parse(cx, n, &g->act);
+}
+
+const struct op op_com_microsoft_FusedGemm = {
+    .domain = "com.microsoft",
+    .name = "FusedGemm",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct gemm_attrs),
+    .parse = fused_gemm_parse,
     .infer = gemm_infer,
     .ref = gemm_ref_op,
     .bind = gemm_bind,

@@ -1,5 +1,5 @@
 /* Normalizations. float64 is computed in double; everything else in float, with the moments in double. */
-#include "ops/wide.h"
+#include "ops/contrib.h"
 
 #include <math.h>
 #include <string.h>
@@ -387,7 +387,7 @@ const struct op op_GroupNormalization = {
     .ref = groupnorm_ref,
 };
 
-/* ---- LayerNormalization and RMSNormalization ---- */
+/* ---- LayerNormalization, RMSNormalization and its forerunner ---- */
 
 struct layernorm {
     float epsilon;
@@ -403,7 +403,7 @@ static int layernorm_parse(struct cx *cx, struct arena *arena, const struct node
     l->epsilon = 1e-5f;
     l->axis = -1;
     l->stash = DT_FLOAT;
-    l->rms = !strcmp(n->op_type, "RMSNormalization");
+    l->rms = strcmp(n->op_type, "LayerNormalization") != 0;
     int r = attr_float(cx, n, "epsilon", &l->epsilon);
     if (r >= 0)
         r = attr_int(cx, n, "axis", &l->axis);
@@ -506,8 +506,8 @@ static int ln_f32(struct exec_ctx *ec, const struct layernorm *l, int axis, int6
         r = wide_out_f32(ec, 0, &j.y);
     if (!r && !l->rms)
         r = wide_out_f32(ec, 1, &j.mean);
-    if (!r && !l->rms)
-        r = wide_out_f32(ec, 2, &j.inv);
+    if (!r)
+        r = wide_out_f32(ec, l->rms ? 1 : 2, &j.inv);
     if (!r)
         r = ln_row(ec, 1, axis, n, &j.scale);
     if (!r && j.scale && ec_has(ec, 2))
@@ -524,7 +524,7 @@ static int ln_f32(struct exec_ctx *ec, const struct layernorm *l, int axis, int6
         r = ln_broadcast(ec, 2, BIN_ADD, DT_FLOAT, v, j.y);
     wide_done_f32(ec, 0, j.y);
     wide_done_f32(ec, 1, j.mean);
-    wide_done_f32(ec, 2, j.inv);
+    wide_done_f32(ec, l->rms ? 1 : 2, j.inv);
     return r;
 }
 
@@ -546,14 +546,15 @@ static void ln_row_f64(const struct layernorm *l, const double *x, double *y, in
 static int ln_f64(struct exec_ctx *ec, const struct layernorm *l, int64_t rows, int64_t n)
 {
     const double *x, *v;
-    double *y, *mean, *inv, drop;
+    double *y, *mean = NULL, *inv, drop;
+    int at = l->rms ? 1 : 2; /* output of inv */
     int r = wide_f64(ec, 0, &x);
     if (!r)
         r = wide_out_f64(ec, 0, &y);
-    if (!r)
+    if (!r && !l->rms)
         r = wide_out_f64(ec, 1, &mean);
     if (!r)
-        r = wide_out_f64(ec, 2, &inv);
+        r = wide_out_f64(ec, at, &inv);
     if (r || !y)
         return r;
     for (int64_t i = 0; i < rows; i++)
@@ -565,7 +566,7 @@ static int ln_f64(struct exec_ctx *ec, const struct layernorm *l, int64_t rows, 
         r = ln_broadcast(ec, 2, BIN_ADD, DT_DOUBLE, v, y);
     wide_done_f64(ec, 0, y);
     wide_done_f64(ec, 1, mean);
-    wide_done_f64(ec, 2, inv);
+    wide_done_f64(ec, at, inv);
     return r;
 }
 
@@ -599,6 +600,25 @@ const struct op op_RMSNormalization = {
     .tol = TOL_ROUND,
     .params_size = sizeof(struct layernorm),
     .parse = layernorm_parse,
+    .infer = layernorm_infer,
+    .ref = layernorm_ref,
+};
+
+/* What ONNX Runtime had before RMSNormalization, in the same domain but without a row of the standard: a
+ * second output shows the inverse root mean square. */
+static int simplified_parse(struct cx *cx, struct arena *arena, const struct node *n, int version,
+                            void *params)
+{
+    int r = contrib_inputs(cx, n, 2, 2, 3);
+    return r ? r : layernorm_parse(cx, arena, n, version, params);
+}
+
+const struct op op_SimplifiedLayerNormalization = {
+    .domain = "",
+    .name = "SimplifiedLayerNormalization",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct layernorm),
+    .parse = simplified_parse,
     .infer = layernorm_infer,
     .ref = layernorm_ref,
 };

@@ -93,9 +93,11 @@ static int resolve(struct func_index *fi, struct node *n)
     int64_t opset = graph_opset(n->graph, n->domain);
     if (opset > 0)
         n->ver = schema_find(n->domain, n->op_type, opset);
+    if (!n->ver && opset > 0 && !*domain_norm(n->domain) && !strcmp(n->op_type, "LayerNormalization"))
+        n->ver = schema_find("", n->op_type, 17); /* its first; ONNX Runtime fuses to it in any opset */
     /* An operator of a domain that has no schema rows still runs if we have it: fused nodes that a pass made
-     * are of no opset. */
-    if (n->ver || !schema_newest_opset(n->domain))
+     * are of no opset. So does one that a known domain never had: ONNX Runtime puts some of its own there. */
+    if (n->ver || !schema_newest_opset(n->domain) || !schema_known(n->domain, n->op_type))
         n->op = op_find(n->domain, n->op_type);
     return 0;
 }

@@ -333,10 +333,11 @@ def contrib_cases():
         yield runtime_case(f"{t}_axis", "DequantizeLinear", [a, f(3), q(dt, 3)], axis=1)
 
 
-def main():
-    out = os.path.join(os.path.dirname(__file__), "..", "..", "testdata", "nodes.zip")
+def write(name, cases):
+    """Writes testdata/NAME.zip; cases: (name, rtol, atol, [(file name, bytes)])."""
+    out = os.path.join(os.path.dirname(__file__), "..", "..", "testdata", name + ".zip")
     blob, count = bytearray(), 0
-    for name, rtol, atol, files in [*old_cases(), *more_cases(), *contrib_cases(), *backend_cases()]:
+    for name, rtol, atol, files in cases:
         if sum(len(d) for _, d in files) > LIMIT:
             continue
         blob += f"case {name} {rtol:g} {atol:g}\n".encode()
@@ -347,6 +348,10 @@ def main():
     with zipfile.ZipFile(out, "w") as z:
         z.writestr(info, bytes(blob), zipfile.ZIP_DEFLATED, 9)
     print(f"{count} cases, {os.path.getsize(out)} bytes, onnx {onnx.__version__}")
+
+
+def main():
+    write("nodes", [*old_cases(), *more_cases(), *contrib_cases(), *backend_cases()])
 
 
 if __name__ == "__main__":
