@@ -8,8 +8,10 @@
 static const struct opt rows[] = {
     {"input", 0, OPT_LIST, AT(inputs), .arg = "[NAME=]PATH",
      .help = "values for an input, or a whole sample set",
-     .more = "NAME=PATH reads a .npy or .pb file for one input. PATH alone is a set: an .npz, a folder "
-             "with input_0.pb, input_1.pb, ... or a folder of files called after the inputs; a folder "
+     .more = "NAME=PATH reads a .npy or .pb file for one input; NAME=[[1,2],[3,4]], NAME=7 and "
+             "NAME=[\"a\",\"b\"] are the values themselves (axes of 1 are put in front where the input has "
+             "more). PATH alone is a set: an .npz or safetensors file, a folder with input_0.pb, input_1.pb, "
+             "... or a folder of files called after the inputs; a folder "
              "with test_data_set_0, test_data_set_1, ... is several. Repeat it for several sets. A file "
              "that holds more than the batch that the model has fixed is fed in pieces.",
      .complete = OPT_FILE},

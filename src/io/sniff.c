@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "io/decode.h"
+#include "io/safetensors.h"
 
 #include "onnx.pb-c.h"
 
@@ -75,19 +76,12 @@ static const char *sniff_zip(const uint8_t *p, size_t n)
     return unzip_advice;
 }
 
-/* Eight bytes of length, then a JSON object of that length. */
 static const char *sniff_safetensors(const uint8_t *p, size_t n, uint64_t size)
 {
-    uint64_t len = 0;
-
-    if (n < 10)
-        return NULL;
-    for (int i = 0; i < 8; i++)
-        len |= (uint64_t)p[i] << (8 * i);
-    if (len < 2 || len > size - 8 || p[8] != '{' || (p[9] != '"' && p[9] != '}' && p[9] != ' '))
-        return NULL;
-    return "a safetensors file: weights only, without a graph. Export the model from the program that made "
-           "it";
+    return safetensors_likely(p, n, size) ? "a safetensors file: weights only, without a graph. Export the "
+                                            "model from the program that made "
+                                            "it"
+                                          : NULL;
 }
 
 static const char *sniff_pickle(const uint8_t *p, size_t n)

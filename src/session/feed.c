@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/blob.h"
 #include "base/str.h"
+#include "io/inline_tensor.h"
 #include "session/probe.h"
 #include "session/session.h"
 
@@ -382,6 +384,25 @@ static size_t slices_of(const struct feed *f, const struct value *v, const struc
     return fixed > 0 && t->dims[0] > fixed && t->dims[0] % fixed == 0 ? (size_t)(t->dims[0] / fixed) : 1;
 }
 
+/* Values written out where a path would stand: a bracket always means them, other values where there is no
+ * such file. */
+static bool written_out(const char *text)
+{
+    return *text == '[' || (inline_tensor_likely(text) && access(text, F_OK) != 0);
+}
+
+static int read_written(struct cx *cx, const struct value *v, const char *text, struct named_list *l)
+{
+    const struct type *ty = v->declared;
+    struct tensor t;
+    bool tensor = ty && (ty->kind == TY_TENSOR || ty->kind == TY_SPARSE);
+    if (!tensor)
+        return err_set(cx, E_USAGE, "--input %s: values can be written out for tensors only: give a file",
+                       v->name);
+    int rc = inline_tensor_parse(cx, text, ty->dt, ty->rank, &t);
+    return rc ? err_frame(cx, "--input %s", v->name) : named_take(cx, l, v->name, &t);
+}
+
 static int read_source(struct cx *cx, struct feed *f, const struct source *s, struct named_list *l)
 {
     if (!s->name)
@@ -389,6 +410,8 @@ static int read_source(struct cx *cx, struct feed *f, const struct source *s, st
     const struct value *v = model_io(f->m, s->name, false);
     struct tensor t;
     memset(&t, 0, sizeof t);
+    if (written_out(s->path))
+        return read_written(cx, v, s->path, l);
     if (sample_is_set(s->path))
         return err_set(cx, E_USAGE, "--input %s=%s: a folder or archive goes without a name", s->name,
                        s->path);

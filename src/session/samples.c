@@ -12,6 +12,7 @@
 
 #include "base/str.h"
 #include "io/npy.h"
+#include "io/safetensors.h"
 #include "io/tensor_pb.h"
 
 /* ---- lists ---- */
@@ -101,10 +102,20 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static bool is_safetensors(const char *path)
+{
+    char head[16];
+    struct stat st;
+    size_t n = read_head(path, head, sizeof head);
+    return ends_with(path, ".safetensors") ||
+           (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+            safetensors_likely((const unsigned char *)head, n, (uint64_t)st.st_size));
+}
+
 bool sample_is_set(const char *path)
 {
     char head[4];
-    if (is_folder(path) || ends_with(path, ".npz"))
+    if (is_folder(path) || ends_with(path, ".npz") || is_safetensors(path))
         return true;
     return read_head(path, head, sizeof head) == 4 && memcmp(head, "PK\3\4", 4) == 0;
 }
@@ -158,10 +169,11 @@ static char *decode_name(struct arena *a, const char *file, size_t n)
     return s;
 }
 
-static int read_npz_set(struct cx *cx, const char *path, struct named_list *l)
+static int read_archive(struct cx *cx, const char *path, struct named_list *l)
 {
     struct npz z = {0};
-    int rc = npz_read(cx, path, cx->lim.max_memory, &z);
+    int rc = is_safetensors(path) ? safetensors_read(cx, path, cx->lim.max_memory, &z)
+                                  : npz_read(cx, path, cx->lim.max_memory, &z);
     for (size_t i = 0; i < z.n && !rc; i++) {
         rc = named_take(cx, l, z.e[i].name, &z.e[i].t);
         memset(&z.e[i].t, 0, sizeof z.e[i].t);
@@ -259,7 +271,7 @@ int sample_read_set(struct cx *cx, const struct model *m, const char *path, bool
                     struct named_list *l)
 {
     if (!is_folder(path))
-        return read_npz_set(cx, path, l);
+        return read_archive(cx, path, l);
     size_t found, before = l->n;
     int rc = read_numbered(cx, m, path, outputs, l, &found);
     if (!rc && !found)

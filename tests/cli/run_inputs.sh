@@ -45,6 +45,22 @@ gives "inputs without elements" exit=0 'out=sum +float\[0,3\]'
 tool run $two --input "left:0=$tmp/six.npy" --fill ones
 gives "what files leave out is made up to fit them" exit=0 'err=right=x/y.*float\[2,3\].*ones' 'out= 2  3  4  5  6  7'
 
+tool run $two --input 'left:0=[[1, 2, 3], [4, 5, 6]]' --input 'right=x/y=[[1,1,1],[2,2,2.5]]'
+gives "values written out" exit=0 silent 'out=sum +float\[2,3\]' 'out= 2  3  4  6  7  8.5'
+tool run $two --input 'left:0=[1,2,3]' --input 'right=x/y=[-1,1e1,inf]'
+gives "written out with an axis less than the input has" exit=0 silent 'out=sum +float\[1,3\]' 'out= 0  12  inf'
+python3 - "$tmp/two.safetensors" <<'P'
+import json, struct, sys
+values = struct.pack("<6f", 1, 2, 3, 4, 5, 6)
+head = json.dumps({"__metadata__": {"format": "pt"},
+                   "left:0": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+                   "right=x/y": {"dtype": "F32", "shape": [2, 3], "data_offsets": [24, 48]}}).encode()
+with open(sys.argv[1], "wb") as f:
+    f.write(struct.pack("<Q", len(head)) + head + values + values)
+P
+tool run $two --input "$tmp/two.safetensors"
+gives "a safetensors file for all inputs" exit=0 silent 'out= 2  4  6  8  10  12'
+
 # ---- refused ----
 
 tool run $two --input "left=$tmp/six.npy"
@@ -66,6 +82,13 @@ gives "a file that is no tensor" exit=3 'err=README.md is plain text, not a tens
 head -c 100 "$tmp/six.npy" >"$tmp/short.npy"
 tool run $two --input "left:0=$tmp/short.npy"
 gives "a truncated .npy" exit=3 'err=short.npy'
+for bad in '[[1,2],[3]]' '[1,[2]]' '[1,2' '[1 2]' '[1,,2]' '[a]' '[1,]' '[1]x' '["a"]' '[[],[1]]'; do
+    tool run $two --input "left:0=$bad"
+    gives "values $bad" exit=3 'err=--input left:0: values .* at character [0-9]+'
+done
+head -c 230 "$tmp/two.safetensors" >"$tmp/cut.safetensors"
+tool run $two --input "$tmp/cut.safetensors"
+gives "a truncated safetensors file" exit=3 "err=cut.safetensors: tensor '.*cut off"
 npy "$tmp/liar.npy" '<f4' '(2, 1000000000000)' '<f' 1 2
 tool run $two --input "left:0=$tmp/liar.npy"
 gives "a .npy that promises terabytes" exit=3 'err=liar.npy'
