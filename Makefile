@@ -28,13 +28,9 @@ arch := $(shell $(CC) -dumpmachine | cut -d- -f1)
 
 # Templates are included by other files, once a type.
 lib_src := $(filter-out %_tmpl.c,$(sort $(shell find src -name '*.c')))
-# A folder of kernels exists for one architecture only.
-ifneq ($(filter x86_64 i%86,$(arch)),)
-lib_src := $(filter-out src/kern/arm/%,$(lib_src))
-else ifneq ($(filter aarch64 arm64,$(arch)),)
+# Kernels with instructions of one architecture.
+ifeq ($(filter x86_64 i%86,$(arch)),)
 lib_src := $(filter-out src/kern/x86/%,$(lib_src))
-else
-lib_src := $(filter-out src/kern/arm/% src/kern/x86/%,$(lib_src))
 endif
 cmd_src   := $(sort $(wildcard cmd/*.c))
 unit_src  := $(sort $(wildcard tests/unit/test_*.c))
