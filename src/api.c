@@ -40,7 +40,7 @@ int api_end(ot_ctx *c, int rc)
 {
     if (rc)
         err_format(&c->cx.err, c->error, sizeof c->error);
-    arena_free(&c->cx.scratch);
+    arena_rewind(&c->cx.scratch);
     err_clear(&c->cx);
     return rc;
 }

@@ -158,7 +158,7 @@ int ot_session_run(ot_ctx *c, ot_session *s, const ot_values *in)
     if (!rc)
         rc = session_run(&c->cx, s->s, s->ins, s->outs);
     if (rc && s->watch_rc) { /* the watcher's own message stands, without frames around it */
-        arena_free(&c->cx.scratch);
+        arena_rewind(&c->cx.scratch);
         err_clear(&c->cx);
         return s->watch_rc;
     }

@@ -29,7 +29,7 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { ARENA_ALIGN = 16, CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20, ALIGN_MAX = 4096 };
+enum { ARENA_ALIGN = 16, CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20, ALIGN_MAX = 4096, KEPT_MAX = 1 << 16 };
 
 struct arena_chunk {
     struct arena_chunk *prev;
@@ -39,6 +39,7 @@ struct arena_chunk {
 #define CHUNK_HEAD ((sizeof(struct arena_chunk) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN)
 
 static atomic_long fail_countdown = -1;
+static atomic_long taken;
 
 void mem_fail_after(long countdown)
 {
@@ -50,12 +51,18 @@ static bool hook_fails(void)
 {
     long left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
 
+    atomic_fetch_add_explicit(&taken, 1, memory_order_relaxed);
     if (left < 0)
         return false;
     while (left > 0)
         if (atomic_compare_exchange_weak(&fail_countdown, &left, left - 1))
             return false;
     return left == 0;
+}
+
+long mem_count(void)
+{
+    return atomic_load_explicit(&taken, memory_order_relaxed);
 }
 
 void *mem_alloc(size_t n)
@@ -247,6 +254,22 @@ void arena_release(struct arena *a, struct arena_mark m)
         POISON((char *)a->head + m.top, a->head->size - m.top);
     }
     a->used = m.used;
+}
+
+void arena_rewind(struct arena *a)
+{
+    struct arena_chunk *first = a->head;
+    while (first && first->prev)
+        first = first->prev;
+    if (first && first->size <= KEPT_MAX)
+        arena_release(a, (struct arena_mark){first, CHUNK_HEAD, 0});
+    else
+        arena_free(a);
+}
+
+bool arena_reserve(struct arena *a, size_t n)
+{
+    return a->head || push_chunk(a, n, ARENA_ALIGN);
 }
 
 void arena_free(struct arena *a)

@@ -5,6 +5,7 @@
 #define OT_BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,9 +43,16 @@ struct arena_mark arena_mark(const struct arena *a);
 /* Frees what was allocated since the mark. */
 void arena_release(struct arena *a, struct arena_mark m);
 void arena_free(struct arena *a);
+/* Everything goes, but the first chunk stays for the next use where it is small. */
+void arena_rewind(struct arena *a);
+/* Gives an empty arena a first chunk with room for n bytes, which releases and rewinds keep. False: no
+ * memory. */
+bool arena_reserve(struct arena *a, size_t n);
 
 /* Test hook: after countdown more system allocations every one fails; negative: never. */
 void mem_fail_after(long countdown);
+/* How often memory was asked for so far: a steady run asks for none. */
+long mem_count(void);
 /* malloc, calloc, aligned alloc under that hook; freed with free(). */
 void *mem_alloc(size_t n);
 void *mem_zalloc(size_t n);

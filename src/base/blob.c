@@ -52,6 +52,26 @@ struct blob *blob_new(size_t size)
     return &h->b;
 }
 
+static void pages_destroy(struct blob *b)
+{
+    munmap(b->data, b->size);
+    free(b);
+}
+
+struct blob *blob_new_pages(size_t size)
+{
+    struct blob *b = mem_zalloc(sizeof *b);
+    void *p =
+        b && size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+
+    if (p == MAP_FAILED) {
+        free(b);
+        return NULL;
+    }
+    *b = (struct blob){.refs = 1, .data = p, .size = size, .destroy = pages_destroy};
+    return b;
+}
+
 /* Every heap blob has an arena, empty until it is used. */
 struct blob *blob_new_arena(size_t size)
 {

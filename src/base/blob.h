@@ -24,6 +24,9 @@ struct blob {
 
 /* size bytes, zeroed, aligned to 64; NULL when memory runs out. */
 struct blob *blob_new(size_t size);
+/* The same, whose memory goes back to the system at once when it dies: for what is large and lives briefly.
+ */
+struct blob *blob_new_pages(size_t size);
 /* A blob whose strings or pieces live in an arena of its own (blob_arena gives it). */
 struct blob *blob_new_arena(size_t size);
 struct arena *blob_arena(struct blob *b);

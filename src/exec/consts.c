@@ -67,7 +67,7 @@ static int load(struct cx *cx, struct consts *c, const struct value *v, struct t
 
 const struct tensor *consts_get(struct cx *cx, struct consts *c, const struct value *v)
 {
-    if (!value_is_const(v))
+    if (!value_is_const(v) || (v->init && v->init->payload == PL_GONE))
         return NULL;
     struct tensor *t = NULL;
     if (!make_room(c, v->id) || (!c->t[v->id] && !(t = mem_zalloc(sizeof *t)))) {
@@ -88,4 +88,11 @@ void consts_drop(struct consts *c, const struct value *v)
 {
     if (v->id < c->n)
         forget(c, v->id);
+}
+
+void consts_give_up(struct consts *c, const struct value *v)
+{
+    consts_drop(c, v);
+    if (v->init)
+        tensor_data_release(v->init);
 }

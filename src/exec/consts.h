@@ -19,8 +19,10 @@ void consts_free(struct consts *c);
 /* True for initializers. Graph inputs with a default count as constants too: a session that overrides one
  * removes its initializer first. */
 bool value_is_const(const struct value *v);
-/* NULL when v is not constant, or when loading failed (cx->err is set then). */
+/* NULL when v is not constant or was given up, or when loading failed (cx->err is set then). */
 const struct tensor *consts_get(struct cx *cx, struct consts *c, const struct value *v);
 void consts_drop(struct consts *c, const struct value *v);
+/* Drops it, and the model's copy too where a pass made one: nothing will ask for v again. */
+void consts_give_up(struct consts *c, const struct value *v);
 
 #endif

@@ -63,6 +63,7 @@ struct prog {
     uint32_t *caps, *caps_outer; /* captured values: slot here, slot in outer */
     uint32_t ncaps;
     struct plan *plans[PLAN_CACHE];
+    int64_t *key;      /* room for the key of a plan: types and shapes of what comes in */
     uint64_t clock;    /* for least recently used */
     struct plan *last; /* of the latest run */
     struct prog *next; /* of the same exec */

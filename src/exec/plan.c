@@ -19,20 +19,16 @@ static size_t key_part(int64_t *k, const struct tensor *t)
 
 /* What the plan depends on: types and shapes of inputs and captured values, and whether somebody looks at
  * steps after they ran. */
-static int64_t *make_key(struct cx *cx, const struct prog *p, const struct tensor *ins,
-                         const struct tensor *const *caps, size_t *n)
+static size_t make_key(const struct prog *p, const struct tensor *ins, const struct tensor *const *caps)
 {
-    int64_t *k =
-        arena_array(&cx->scratch, (size_t)(p->nins + p->ncaps) * (2 + TENSOR_MAX_RANK) + 1, sizeof *k);
-    *n = 0;
-    if (!k)
-        return NULL;
-    k[(*n)++] = p->ex->hooks.after != NULL;
+    int64_t *k = p->key;
+    size_t n = 0;
+    k[n++] = p->ex->hooks.after != NULL;
     for (uint32_t i = 0; i < p->nins; i++)
-        *n += key_part(k + *n, &ins[i]);
+        n += key_part(k + n, &ins[i]);
     for (uint32_t i = 0; i < p->ncaps; i++)
-        *n += key_part(k + *n, caps[i]);
-    return k;
+        n += key_part(k + n, caps[i]);
+    return n;
 }
 
 void plan_free(struct exec *ex, struct plan *pl)
@@ -289,15 +285,15 @@ int plan_get(struct cx *cx, struct prog *p, const struct tensor *ins, const stru
              struct plan **out)
 {
     struct arena_mark m = arena_mark(&cx->scratch);
-    size_t nkey;
-    int64_t *key = make_key(cx, p, ins, caps, &nkey);
-    int rc = key ? OK : err_nomem(cx);
+    size_t nkey = make_key(p, ins, caps);
+    int rc = OK;
     *out = NULL;
     for (int i = 0; i < PLAN_CACHE && !rc && !*out; i++)
-        if (p->plans[i] && p->plans[i]->nkey == nkey && !memcmp(p->plans[i]->key, key, nkey * sizeof *key))
+        if (p->plans[i] && p->plans[i]->nkey == nkey &&
+            !memcmp(p->plans[i]->key, p->key, nkey * sizeof *p->key))
             *out = p->plans[i];
     if (!rc && !*out) {
-        struct plan *pl = plan_alloc(cx, p, key, nkey);
+        struct plan *pl = plan_alloc(cx, p, p->key, nkey);
         rc = pl ? plan_fill(cx, p, pl, ins, caps) : cx->err.code;
         if (rc && pl) {
             plan_free(p->ex, pl);

@@ -240,6 +240,15 @@ static int list_caps(struct build *b)
     return OK;
 }
 
+/* One for hooks, and for each value that comes in its type, rank and dims. */
+static int make_key_room(struct build *b)
+{
+    struct prog *p = b->p;
+    p->key =
+        arena_array(&b->ex->arena, (size_t)(p->nins + p->ncaps) * (2 + TENSOR_MAX_RANK) + 1, sizeof *p->key);
+    return p->key ? OK : err_nomem(b->cx);
+}
+
 static int build_steps(struct build *b)
 {
     struct prog *p = b->p;
@@ -258,6 +267,8 @@ static int build_steps(struct build *b)
         rc = add_outs(b);
     if (!rc)
         rc = list_caps(b);
+    if (!rc)
+        rc = make_key_room(b);
     return rc ? rc : list_drops(b);
 }
 
@@ -324,7 +335,7 @@ static void drop_consumed(struct exec *ex, uint32_t *left, const struct prog_ste
     for (int i = 0; i < s->nin && i < 64; i++) {
         struct value *v = s->node->in[i];
         if (v && value_is_const(v) && s->bound.consumed >> i & 1 && --left[v->id] == 0 && !v->is_output)
-            consts_drop(&ex->consts, v);
+            consts_give_up(&ex->consts, v);
     }
 }
 

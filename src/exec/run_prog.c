@@ -344,8 +344,11 @@ int prog_run(struct cx *cx, struct prog *p, const struct tensor *ins, const stru
     return rc;
 }
 
+/* A new arena for strings, unless the last one was not used. */
 static int fresh_strings(struct cx *cx, struct exec *ex)
 {
+    if (ex->strings && ex->strings->refs == 1 && blob_arena(ex->strings)->used == 0)
+        return OK;
     blob_unref(ex->strings);
     ex->strings = blob_new_arena(0);
     return ex->strings ? OK : err_nomem(cx);

@@ -62,6 +62,22 @@ static int map_in_place(struct cx *cx, const struct pb_payload *pl, struct tenso
     return 1;
 }
 
+/* Memory for constants: most are read once, to be packed, and the next one must not find the heap full of
+ * holes. */
+static int const_new(struct cx *cx, struct tensor *t, enum dtype dt, int rank, const int64_t *dims)
+{
+    int r = tensor_set_shape(cx, t, dt, rank, dims);
+    size_t bytes = r ? 0 : tensor_bytes(t);
+
+    if (r || bytes < MAP_MIN || dt == DT_STRING || cx->lim.max_memory)
+        return r ? r : tensor_new(cx, t, dt, rank, dims);
+    t->owner = blob_new_pages(bytes);
+    if (!t->owner)
+        return err_nomem(cx);
+    t->data = t->owner->data;
+    return 0;
+}
+
 static int copy_payload(struct cx *cx, const struct pb_payload *pl, struct tensor *out)
 {
     int64_t n = tensor_count(out), dims[TENSOR_MAX_RANK];
@@ -69,7 +85,7 @@ static int copy_payload(struct cx *cx, const struct pb_payload *pl, struct tenso
     int r;
 
     memcpy(dims, out->dims, sizeof(dims));
-    r = tensor_new(cx, &t, out->dt, out->rank, dims);
+    r = const_new(cx, &t, out->dt, out->rank, dims);
     if (!r)
         r = payload_decode(cx, pl, t.dt, n, t.data);
     if (r < 0)
@@ -95,6 +111,24 @@ static int load_stored(struct cx *cx, struct model *m, const struct tensor_data 
     return copy_payload(cx, &pl, out);
 }
 
+/* Every element is the one that t keeps. */
+static int load_fill(struct cx *cx, const struct tensor_data *t, struct tensor *out)
+{
+    size_t size = dtype_size(t->dt), done = size;
+    int r = const_new(cx, out, t->dt, t->rank, t->dims);
+    size_t total = r ? 0 : tensor_bytes(out);
+
+    if (!total)
+        return r;
+    memcpy(out->data, t->mem, size);
+    for (size_t n; done < total; done += n) { /* what is done is copied behind itself, a page at most */
+        n = done < 4096 ? done : 4096 / size * size;
+        n = n < total - done ? n : total - done;
+        memcpy((char *)out->data + done, out->data, n);
+    }
+    return 0;
+}
+
 static int load(struct cx *cx, struct model *m, const struct tensor_data *t, struct tensor *out)
 {
     int r = tensor_set_shape(cx, out, t->dt, t->rank, t->dims);
@@ -103,8 +137,13 @@ static int load(struct cx *cx, struct model *m, const struct tensor_data *t, str
         return r;
     if (t->payload == PL_MEM) {
         out->data = (void *)(uintptr_t)t->mem;
+        out->owner = blob_ref(t->owner);
         return 0;
     }
+    if (t->payload == PL_FILL)
+        return load_fill(cx, t, out);
+    if (t->payload == PL_GONE)
+        return err_set(cx, E_INTERNAL, "its values were given up after binding");
     if (tensor_count(out) == 0) {
         if (t->payload != PL_EMPTY && t->payload != PL_EXTERNAL && t->file_bytes)
             return err_set(cx, E_DATA, "it has no elements, but %llu bytes of values",

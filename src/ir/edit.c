@@ -1,5 +1,6 @@
 /* The only functions that change a graph; they keep use lists and producers right. */
 #include "ir/edit.h"
+#include "base/blob.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -222,28 +223,71 @@ static const void *copy_elements(struct arena *a, const struct tensor *t)
     return s;
 }
 
-int graph_add_const(struct cx *cx, struct graph *g, const char *hint, const struct tensor *t,
-                    struct value **out)
+enum { SHARE_MIN = 65536 };
+
+/* The elements of t into d. */
+static int hold_elements(struct cx *cx, struct model *m, struct tensor_data *d, const struct tensor *t)
+{
+    if (!tensor_count(t)) {
+        d->payload = PL_EMPTY;
+        d->mem = copy_elements(&m->arena, t);
+        return d->mem ? OK : nomem(cx);
+    }
+    d->payload = PL_MEM;
+    if (!t->owner || t->dt == DT_STRING || tensor_bytes(t) < SHARE_MIN) {
+        d->mem = copy_elements(&m->arena, t);
+        return d->mem ? OK : nomem(cx);
+    }
+    struct held *h = arena_zalloc(&m->arena, sizeof(*h));
+    if (!h)
+        return nomem(cx);
+    *h = (struct held){m->held, d};
+    m->held = h;
+    d->mem = t->data;
+    d->owner = blob_ref(t->owner);
+    return OK;
+}
+
+/* An initializer of that shape, still without elements. */
+static int new_init(struct cx *cx, struct graph *g, const char *hint, enum dtype dt, int rank,
+                    const int64_t *dims, struct value **v, struct tensor_data **out)
 {
     struct arena *a = arena_of(g);
     struct tensor_data *d = arena_zalloc(a, sizeof(*d));
     const char *name = graph_fresh_name(g, hint);
     if (!d || !name)
         return nomem(cx);
-    struct value *v;
-    int rc = value_new(cx, g, name, &v);
+    int rc = value_new(cx, g, name, v);
     if (rc)
         return rc;
-    d->name = v->name;
-    d->dt = t->dt;
-    d->rank = t->rank;
-    d->dims = arena_dup(a, t->dims, (size_t)t->rank * sizeof(*t->dims));
-    d->payload = tensor_count(t) ? PL_MEM : PL_EMPTY;
-    d->mem = copy_elements(a, t);
-    if (!d->dims || !d->mem)
-        return nomem(cx);
-    *out = v;
-    return graph_add_init(cx, g, v, d);
+    d->name = (*v)->name;
+    d->dt = dt;
+    d->rank = rank;
+    d->dims = arena_dup(a, dims, (size_t)rank * sizeof(*dims));
+    *out = d;
+    return d->dims ? OK : nomem(cx);
+}
+
+int graph_add_const(struct cx *cx, struct graph *g, const char *hint, const struct tensor *t,
+                    struct value **out)
+{
+    struct tensor_data *d;
+    int rc = new_init(cx, g, hint, t->dt, t->rank, t->dims, out, &d);
+    if (!rc)
+        rc = hold_elements(cx, g->model, d, t);
+    return rc ? rc : graph_add_init(cx, g, *out, d);
+}
+
+int graph_add_fill(struct cx *cx, struct graph *g, const char *hint, const struct tensor *t, int rank,
+                   const int64_t *dims, struct value **out)
+{
+    struct tensor_data *d;
+    int rc = new_init(cx, g, hint, t->dt, rank, dims, out, &d);
+    if (rc)
+        return rc;
+    d->payload = PL_FILL;
+    d->mem = copy_elements(arena_of(g), t);
+    return d->mem ? graph_add_init(cx, g, *out, d) : nomem(cx);
 }
 
 /* ---- uses ---- */
@@ -653,6 +697,8 @@ void value_remove(struct value *v)
         list_remove(g->ins, &g->nins, v);
     if (v->init || v->sparse)
         list_remove(g->inits, &g->ninits, v);
+    if (v->init)
+        tensor_data_release(v->init);
     v->is_input = false;
     v->init = NULL;
     v->sparse = NULL;

@@ -19,10 +19,14 @@ int graph_set_outputs(struct cx *cx, struct graph *g, struct value *const *vals,
 int value_to_input(struct cx *cx, struct value *v);
 int graph_add_init(struct cx *cx, struct graph *g, struct value *v, struct tensor_data *t);
 int graph_add_sparse_init(struct cx *cx, struct graph *g, struct value *v, struct sparse_data *s);
-/* An initializer whose bytes are in memory (copied into the model's arena); a fresh name derived from hint.
- */
+/* An initializer whose bytes are in memory: large ones are shared with t, whose elements must not change any
+ * more, others copied into the model's arena. A fresh name derived from hint. */
 int graph_add_const(struct cx *cx, struct graph *g, const char *hint, const struct tensor *t,
                     struct value **out);
+
+/* An initializer whose elements all equal the one of t, expanded when it is read. */
+int graph_add_fill(struct cx *cx, struct graph *g, const char *hint, const struct tensor *t, int rank,
+                   const int64_t *dims, struct value **out);
 
 /* A node at the end of g, or before `before`. ins/outs may hold NULLs; strings are copied. */
 int node_new(struct cx *cx, struct graph *g, struct node *before, const char *domain, const char *op_type,

@@ -36,8 +36,20 @@ void model_free(struct model *m)
     }
     if (m->file)
         file_unref(m->file);
+    for (struct held *h = m->held; h; h = h->next)
+        tensor_data_release(h->data);
     arena_free(&m->arena);
     free(m);
+}
+
+void tensor_data_release(struct tensor_data *t)
+{
+    if (!t->owner)
+        return;
+    blob_unref(t->owner);
+    t->owner = NULL;
+    t->mem = NULL;
+    t->payload = PL_GONE;
 }
 
 const char *domain_norm(const char *domain)

@@ -45,7 +45,9 @@ enum payload_kind {
     PL_RAW,      /* raw_data in the model file: [off, off+len) */
     PL_FIELD,    /* a typed field (float_data, int32_data, ...) packed in the file: segments */
     PL_EXTERNAL, /* another file */
-    PL_MEM, /* bytes in memory, in in-memory layout (see dtype.def): made by a pass, or small and decoded */
+    PL_MEM,  /* bytes in memory, in in-memory layout (see dtype.def): made by a pass, or small and decoded */
+    PL_FILL, /* mem is one element, and all are that; exists in sessions only */
+    PL_GONE, /* was PL_MEM; a session that has its own form of the values let go of them */
 };
 
 struct segment {
@@ -63,6 +65,7 @@ struct tensor_data {
     struct segment *seg; /* PL_RAW has one */
     int nseg;
     const void *mem;           /* PL_MEM: element count times in-memory size; strings are struct ostr */
+    struct blob *owner;        /* of mem, one reference; NULL: the model's arena has it */
     const char *location;      /* PL_EXTERNAL: as the file says it */
     uint64_t ext_off, ext_len; /* ext_len is UINT64_MAX when the entry does not say */
     uint64_t file_bytes;       /* stored bytes (0 for PL_MEM unless it came from a file) */
@@ -207,6 +210,11 @@ struct function {
     const void *origin;
 };
 
+struct held {
+    struct held *next;
+    struct tensor_data *data;
+};
+
 struct model {
     struct arena arena;
     struct file *file; /* the bytes payloads point into; NULL for a model made in memory */
@@ -221,6 +229,7 @@ struct model {
     size_t nfuncs;
     struct symtab *syms;      /* interned dimension expressions; get it with model_syms (shape/dim_expr.h) */
     uint32_t nvalues, nnodes; /* next ids */
+    struct held *held;        /* initializers whose bytes have an owner of their own */
     struct smap external_map; /* location -> struct file, one reference each: kept by io/external.c */
     const void *origin;       /* ModelProto */
 };
@@ -228,6 +237,9 @@ struct model {
 /* A new empty model with an empty main graph. */
 struct model *model_new(void);
 void model_free(struct model *m);
+/* Gives back what t keeps in memory apart from the model's arena; then t is PL_GONE. Nothing, where t has
+ * nothing of the kind. */
+void tensor_data_release(struct tensor_data *t);
 
 /* Version of domain that m (or, inside a function body, the function) imports; 0: not imported. "" equals
  * "ai.onnx". */

@@ -276,6 +276,7 @@ static int pack_const(struct bind_ctx *bc, int i, bool trans, struct packed *out
 struct matmul_step {
     struct packed a, b;
     const struct fused_act *act; /* onnxtool.FusedMatMul; NULL: MatMul */
+    bool tb;                     /* that, with B stored as [N, K] */
 };
 
 struct mm_job {
@@ -315,6 +316,10 @@ static void fill_gemm(const struct mm_job *j, int64_t i, struct gemm_f32 *g)
     const struct batches *s = j->s;
     *g = (struct gemm_f32){
         .m = s->m, .n = s->n, .k = s->k, .a_rs = s->k, .a_cs = 1, .b_rs = s->n, .b_cs = 1, .ldc = s->n};
+    if (j->st->tb) {
+        g->b_rs = 1;
+        g->b_cs = s->k;
+    }
     gemm_epi_init(&g->epi);
     if (j->st->a.p)
         g->a_packed = j->st->a.p + (size_t)s->a_at[i] * j->st->a.step;
@@ -376,6 +381,16 @@ static int fused_operands(struct mm_job *j)
     return r;
 }
 
+static void swap_last(struct extents *e)
+{
+    int r = e->rank;
+    if (r < 2)
+        return;
+    int64_t d = e->dims[r - 1];
+    e->dims[r - 1] = e->dims[r - 2];
+    e->dims[r - 2] = d;
+}
+
 static int matmul_run(struct exec_ctx *ec, const void *state)
 {
     const struct matmul_step *st = state;
@@ -387,6 +402,8 @@ static int matmul_run(struct exec_ctx *ec, const void *state)
         extents_of(ec->in[0], &a);
     if (!st->b.p)
         extents_of(ec->in[1], &b);
+    if (st->tb)
+        swap_last(&b);
     int r = make_batches(ec, &a, &b, ec->out[0], !st->a.p, &s);
     struct mm_job j = {.ec = ec, .s = &s, .st = st};
     if (!r && !st->a.p)
@@ -404,15 +421,15 @@ static int matmul_run(struct exec_ctx *ec, const void *state)
     return r;
 }
 
-static int matmul_bind(struct bind_ctx *bc, const void *params, struct step *step)
+static int bind_product(struct bind_ctx *bc, bool tb, struct step *step)
 {
-    bind_blas(bc, step, matmul_blas, params);
     if (!wide_fits_f32(bc_dtype(bc, 0)) || bc_dtype(bc, 0) != bc_dtype(bc, 1))
         return 0;
     struct matmul_step *st = arena_zalloc(bc->arena, sizeof(*st));
     if (!st)
         return err_nomem(bc->cx);
-    int r = pack_const(bc, 1, false, &st->b, step);
+    st->tb = tb;
+    int r = pack_const(bc, 1, tb, &st->b, step);
     if (!r && !st->b.p)
         r = pack_const(bc, 0, false, &st->a, step);
     if (r)
@@ -422,6 +439,12 @@ static int matmul_bind(struct bind_ctx *bc, const void *params, struct step *ste
     step->state = st;
     step->run = matmul_run;
     return 0;
+}
+
+static int matmul_bind(struct bind_ctx *bc, const void *params, struct step *step)
+{
+    bind_blas(bc, step, matmul_blas, params);
+    return bind_product(bc, false, step);
 }
 
 static int matmul_infer(struct infer_ctx *ic, const void *params)
@@ -449,24 +472,83 @@ const struct op op_MatMul = {
 
 /* ---- onnxtool.FusedMatMul: act(A B + bias + residual), made by a machine pass ---- */
 
+struct fused_matmul {
+    struct fused_act act;
+    bool tb; /* B is a matrix [N, K] */
+};
+
 static int fused_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
 {
+    struct fused_matmul *f = params;
+    int64_t tb = 0;
     (void)arena;
     (void)version;
-    return fused_act_parse(cx, n, params);
+    int r = attr_int(cx, n, "transB", &tb);
+    f->tb = tb != 0;
+    return r < 0 ? r : fused_act_parse(cx, n, &f->act);
+}
+
+/* [..., K] by [N, K]: [..., N]. */
+static int transposed_infer(struct infer_ctx *ic)
+{
+    struct dim d[TENSOR_MAX_RANK];
+    int ra = ic_rank(ic, 0), r = ic_need_rank(ic, 0, 1, TENSOR_MAX_RANK);
+    if (!r)
+        r = ic_need_rank(ic, 1, 2, 2);
+    if (r)
+        return r;
+    if (ra < 0 || ic_rank(ic, 1) < 0)
+        return ic_out(ic, 0, ic_dtype(ic, 0), ra, NULL);
+    for (int i = 0; i < ra - 1; i++)
+        d[i] = ic_dim(ic, 0, i);
+    d[ra - 1] = ic_dim(ic, 1, 0);
+    r = ic_unify(ic, ic_dim(ic, 0, ra - 1), ic_dim(ic, 1, 1), "inner dimension");
+    return r ? r : ic_out(ic, 0, ic_dtype(ic, 0), ra, d);
 }
 
 static int fused_infer(struct infer_ctx *ic, const void *params)
 {
-    return matmul_infer(ic, params);
+    const struct fused_matmul *f = params;
+    return f->tb ? transposed_infer(ic) : matmul_infer(ic, NULL);
+}
+
+static int fused_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
+{
+    int r = ic->out[0] ? 0 : fused_infer(ic, params);
+    return r ? r : matmul_macs(ic, 0, out);
+}
+
+/* The product by a transposed matrix, plainly. */
+static int transposed_ref(struct exec_ctx *ec)
+{
+    struct batches s;
+    struct extents a, b;
+    if (ec->in[0]->dt != DT_FLOAT || ec->in[1]->dt != DT_FLOAT)
+        return ec_unsupported(ec, 0);
+    if (!ec_has_out(ec, 0))
+        return 0;
+    extents_of(ec->in[0], &a);
+    extents_of(ec->in[1], &b);
+    swap_last(&b);
+    int r = make_batches(ec, &a, &b, ec->out[0], true, &s);
+    struct gemm_ref g = {.m = s.m, .n = s.n, .k = s.k, .a_rs = s.k, .a_cs = 1, .b_rs = 1, .b_cs = s.k};
+    g.ldc = s.n;
+    g.alpha = 1;
+    g.a = ec->in[0]->data;
+    g.b = ec->in[1]->data;
+    g.c = ec->out[0]->data;
+    if (!r)
+        plain_product(ec, DT_FLOAT, &g, false);
+    return r;
 }
 
 /* The product, then what is fused into it, pass by pass. */
 static int fused_ref(struct exec_ctx *ec, const void *params)
 {
+    const struct fused_matmul *f = params;
     struct batches s = {0};
     struct mm_job j = {.ec = ec, .s = &s};
-    int r = matmul_ref(ec, params);
+    int r = f->tb ? transposed_ref(ec) : matmul_ref(ec, NULL);
     if (r || !ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
         return r;
     if (ec->out[0]->dt != DT_FLOAT)
@@ -478,19 +560,20 @@ static int fused_ref(struct exec_ctx *ec, const void *params)
     for (int64_t i = 0; !r && i < n; i++)
         y[i] += (j.bias ? j.bias[i % s.n] : 0.0f) + (j.res ? j.res[i] : 0.0f);
     if (!r)
-        fused_act_run(ec, params, true, DT_FLOAT, y, n);
+        fused_act_run(ec, &f->act, true, DT_FLOAT, y, n);
     return r;
 }
 
 static int fused_bind(struct bind_ctx *bc, const void *params, struct step *step)
 {
-    int r = wide_fits_f32(bc_dtype(bc, 0)) ? matmul_bind(bc, params, step) : 0;
+    const struct fused_matmul *f = params;
+    int r = wide_fits_f32(bc_dtype(bc, 0)) ? bind_product(bc, f->tb, step) : 0;
     if (r || !step->run)
         return r;
     struct matmul_step *st = arena_dup(bc->arena, step->state, sizeof(*st));
     if (!st)
         return err_nomem(bc->cx);
-    st->act = params;
+    st->act = &f->act;
     step->state = st;
     step->kernel = "gemm, packed weights, fused";
     return 0;
@@ -500,12 +583,12 @@ const struct op op_onnxtool_FusedMatMul = {
     .domain = "onnxtool",
     .name = "FusedMatMul",
     .tol = TOL_ROUND,
-    .params_size = sizeof(struct fused_act),
+    .params_size = sizeof(struct fused_matmul),
     .parse = fused_parse,
     .infer = fused_infer,
     .ref = fused_ref,
     .bind = fused_bind,
-    .cost = matmul_cost,
+    .cost = fused_cost,
     .supports = product_supports,
 };
 

@@ -349,8 +349,11 @@ int session_check_inputs(struct cx *cx, struct session *s, const struct tensor *
     return rc;
 }
 
+/* Of the call's arena: it stays, so that small things at each run are no allocation. */
+enum { SCRATCH_KEPT = 16 << 10 };
+
 int session_run(struct cx *cx, struct session *s, const struct tensor *ins, const struct tensor **outs)
 {
-    int rc = session_check_inputs(cx, s, ins);
+    int rc = arena_reserve(&cx->scratch, SCRATCH_KEPT) ? session_check_inputs(cx, s, ins) : err_nomem(cx);
     return rc ? rc : exec_run(cx, &s->ex, ins, outs);
 }

@@ -237,6 +237,67 @@ static void results_much_larger_than_their_inputs_stay_nodes(void **state)
     becomes(big_constant(1 << 30), all, "ConstantOfShape Add");
 }
 
+/* One element is all that is kept of a constant of equal ones; what packs it sees all. */
+static struct model *equal_weights(void)
+{
+    struct build b = build_new(&cx, 17);
+    build_in(&b, "x", DT_FLOAT, "3 200");
+    build_ints(&b, "dims", 2, (const int64_t[]){200, 150});
+    struct node *n = build_node(&b, "ConstantOfShape", "dims", "w");
+    struct tensor_data *d = arena_zalloc(&b.m->arena, sizeof *d);
+    static const int64_t one = 1;
+    static const float half = 0.5f;
+    assert_non_null(d);
+    *d = (struct tensor_data){.dt = DT_FLOAT, .rank = 1, .dims = &one, .payload = PL_MEM, .mem = &half};
+    struct attr a = {.name = "value", .kind = AT_TENSOR, .u.t = d};
+    assert_int_equal(node_set_attr(&cx, n, &a), OK);
+    build_node(&b, "MatMul", "x w", "p");
+    build_node(&b, "Mul", "p p", "y");
+    build_out(&b, "y", DT_FLOAT, NULL);
+    return b.m;
+}
+
+static void equal_elements_are_kept_as_one(void **state)
+{
+    (void)state;
+    becomes(equal_weights(), all, "MatMul Mul");
+    same_numbers(equal_weights(), equal_weights(), all, 1e-2);
+}
+
+static struct model *transposed_weights(bool shared)
+{
+    static float w[150 * 200];
+    struct build b = build_new(&cx, 17);
+    for (int i = 0; i < 150 * 200; i++)
+        w[i] = (float)(i % 97) * 0.01f - 0.4f;
+    build_in(&b, "x", DT_FLOAT, "2 3 200");
+    build_const(&b, "w", DT_FLOAT, "150 200", w);
+    build_const(&b, "bias", DT_FLOAT, "150", w);
+    build_node(&b, "Transpose", "w", "wt");
+    build_node(&b, "MatMul", "x wt", "p");
+    build_node(&b, "Add", "p bias", "q");
+    build_node(&b, "Relu", "q", "y");
+    build_out(&b, "y", DT_FLOAT, NULL);
+    if (shared)
+        build_out(&b, "wt", DT_FLOAT, NULL);
+    return b.m;
+}
+
+static void transposed_weights_are_packed_as_they_lie(void **state)
+{
+    (void)state;
+    struct session *s = rewrite(transposed_weights(false), all);
+    assert_string_equal(ops_of(s->m->graph), "FusedMatMul");
+    assert_int_equal(rewrites_of(s, "fuse_transposed"), 1);
+    assert_ptr_equal(s->m->graph->first->in[1], graph_find(s->m->graph, "w"));
+    session_free(s);
+    becomes(transposed_weights(false), (struct session_opts){.level = OPT_BASIC}, "FusedMatMul Add Relu");
+    same_numbers(transposed_weights(false), transposed_weights(false), all, 1e-4);
+    same_numbers(transposed_weights(true), transposed_weights(true), all, 1e-4);
+    same_numbers(transposed_weights(false), transposed_weights(false),
+                 (struct session_opts){.level = OPT_ALL, .cpu_given = true}, 1e-4);
+}
+
 /* A node that fails is left for the run to report. */
 static void failing_nodes_are_not_folded(void **state)
 {
@@ -488,6 +549,8 @@ int main(void)
         cmocka_unit_test(shapes_that_are_known_are_folded),
         cmocka_unit_test(constant_outputs_stay_outputs),
         cmocka_unit_test(results_much_larger_than_their_inputs_stay_nodes),
+        cmocka_unit_test(equal_elements_are_kept_as_one),
+        cmocka_unit_test(transposed_weights_are_packed_as_they_lie),
         cmocka_unit_test(failing_nodes_are_not_folded),
         cmocka_unit_test(what_changes_nothing_goes),
         cmocka_unit_test(what_nothing_reads_goes),

@@ -2,12 +2,31 @@
  *
  *   p = MatMul(x, W); q = Add(p, b); y = Gelu(q)     =>     y = FusedMatMul(x, W, b) {activation = "Gelu"}
  *   p = MatMul(x, W); q = Add(p, b); y = Add(q, z)   =>     y = FusedMatMul(x, W, b, z)
+ *   t = Transpose(W); y = MatMul(x, t)               =>     y = FusedMatMul(x, W) {transB = 1}
  *
- * W is a float matrix, b a row as long as W is wide, z has the product's shape. */
+ * The last one comes before constants are folded: W is packed as it lies, and never stored the other way
+ * round. W is a float matrix, b a row as long as W is wide, z has the product's shape. */
 #include "ir/edit.h"
 #include "rewrite/match.h"
 
 int pass_fuse_matmul(struct pass_ctx *pc, struct graph *g);
+int pass_fuse_transposed(struct pass_ctx *pc, struct graph *g);
+
+/* A product that this pass or the other one made, with nothing behind the product itself. */
+static bool is_bare(const struct node *n)
+{
+    return n->op == op_find("onnxtool", "FusedMatMul") && n->nin == 2 && !node_attr(n, "activation");
+}
+
+static bool transposed(const struct node *n)
+{
+    return node_attr(n, "transB") != NULL;
+}
+
+static int64_t width_of(const struct node *mm)
+{
+    return mm->in[1]->init->dims[transposed(mm) ? 0 : 1];
+}
 
 struct matmul_match {
     struct node *chain[4]; /* MatMul and what follows it */
@@ -25,9 +44,8 @@ static struct value *end_of(const struct matmul_match *m)
 static bool take_bias(const struct pass_ctx *pc, struct matmul_match *m)
 {
     struct value *v = end_of(m), *other;
-    const struct tensor_data *w = m->chain[0]->in[1]->init;
     struct node *add = pass_sole_user(pc, v);
-    if (!node_is(add, "Add") || !(other = match_other(add, v)) || !match_row(other, w->dims[1]))
+    if (!node_is(add, "Add") || !(other = match_other(add, v)) || !match_row(other, width_of(m->chain[0])))
         return false;
     const struct type *t = pass_type(pc, v);
     if (!t || t->rank < other->init->rank) /* the sum would have more axes than the product */
@@ -62,8 +80,8 @@ static bool take_act(struct pass_ctx *pc, struct matmul_match *m)
 static bool match(struct pass_ctx *pc, struct node *n, struct matmul_match *m)
 {
     *m = (struct matmul_match){.chain = {n}, .n = 1};
-    if (!node_is(n, "MatMul") || !n->out[0] || !n->in[1]->init || n->in[1]->init->rank != 2 ||
-        n->in[1]->init->dt != DT_FLOAT)
+    if ((!node_is(n, "MatMul") && !is_bare(n)) || !n->out[0] || !n->in[1]->init ||
+        n->in[1]->init->rank != 2 || n->in[1]->init->dt != DT_FLOAT)
         return false;
     const struct type *x = pass_type(pc, n->in[0]), *y = pass_type(pc, n->out[0]);
     if (!x || !y || x->kind != TY_TENSOR || x->dt != DT_FLOAT || x->rank < 2 || y->kind != TY_TENSOR)
@@ -86,6 +104,8 @@ static int fuse(struct pass_ctx *pc, struct matmul_match *m)
                       : m->bias   ? 3
                                   : 2,
                       &out, 1, &f);
+    if (!rc && transposed(mm))
+        rc = node_set_attr_int(cx, f, "transB", 1);
     if (!rc && m->act)
         rc = match_set_activation(pc, f, &m->how);
     if (!rc)
@@ -120,6 +140,46 @@ int pass_fuse_matmul(struct pass_ctx *pc, struct graph *g)
         while (next && in_chain(&m, next))
             next = next->next;
         rc = fuse(pc, &m);
+    }
+    return rc;
+}
+
+/* The matrix whose transpose is the right operand of n; NULL. */
+static struct value *stored_other_way(struct pass_ctx *pc, const struct node *n)
+{
+    struct node *t = node_is(n, "MatMul") ? match_shared(n->in[1], "Transpose") : NULL;
+    struct value *w = t && t->graph == n->graph ? t->in[0] : NULL;
+    const int64_t *perm = NULL;
+    size_t rank = 0;
+    if (!w || !w->init || w->init->rank != 2 || w->init->dt != DT_FLOAT ||
+        attr_ints(pc->cx, t, "perm", &perm, &rank) < 0 || (rank && (rank != 2 || perm[0] != 1)))
+        return NULL;
+    const struct type *x = pass_type(pc, n->in[0]);
+    return x && x->kind == TY_TENSOR && x->dt == DT_FLOAT && x->rank >= 2 ? w : NULL;
+}
+
+int pass_fuse_transposed(struct pass_ctx *pc, struct graph *g)
+{
+    int rc = OK;
+    for (struct node *n = g->first, *next; n && !rc; n = next) {
+        next = n->next;
+        struct value *w = stored_other_way(pc, n), *out, *ins[] = {n->in[0], w};
+        struct node *f;
+        if (pc->cx->err.code)
+            return pc->cx->err.code;
+        if (!w || !pass_take(pc))
+            continue;
+        rc = value_new(pc->cx, g, NULL, &out);
+        if (!rc)
+            rc = node_new(pc->cx, g, n, "onnxtool", "FusedMatMul", n->name, ins, 2, &out, 1, &f);
+        if (!rc)
+            rc = node_set_attr_int(pc->cx, f, "transB", 1);
+        if (!rc)
+            rc = value_replace(pc->cx, n->out[0], out);
+        if (rc)
+            break;
+        node_remove(n);
+        f->op = op_find("onnxtool", "FusedMatMul");
     }
     return rc;
 }

@@ -13,6 +13,8 @@
 
 int pass_fold_constants(struct pass_ctx *pc, struct graph *g);
 
+enum { FILL_MIN = 65536 }; /* bytes from which a constant of equal elements is kept as one of them */
+
 /* A value that the caller wants to see is computed by its node. A constant graph output needs a node too, an
  * Identity: nothing is won by folding that again, and a model that does not import the default domain has
  * none.
@@ -91,12 +93,52 @@ static int replace_with(struct pass_ctx *pc, struct node *n, struct tensor *outs
     return OK;
 }
 
+/* ConstantOfShape in a session: the one element is kept, and expanded by who reads it. Returns 1 when done.
+ * Asked with a shape of its own, the operator gives the element. */
+static int fold_fill(struct pass_ctx *pc, struct node *n)
+{
+    int64_t dims[TENSOR_MAX_RANK], one = 1;
+    const struct type *ty = pass_type(pc, n->out[0]);
+    if (!pc->session || !node_is(n, "ConstantOfShape") || !ty || ty->kind != TY_TENSOR || ty->rank < 0 ||
+        ty->rank > TENSOR_MAX_RANK || ty->dt == DT_STRING || n->out[0]->is_output)
+        return 0;
+    double bytes = (double)dtype_size(ty->dt);
+    for (int i = 0; i < ty->rank; i++) {
+        if (ty->dims[i].kind != DIM_CONST)
+            return 0;
+        dims[i] = ty->dims[i].v;
+        bytes *= (double)dims[i];
+    }
+    if (bytes < FILL_MIN || bytes > (double)growth_floor(pc))
+        return 0;
+    struct tensor shape = {.dt = DT_INT64, .rank = 1, .dims = {1}, .data = &one}, elem;
+    const struct tensor *in = &shape;
+    struct value *c;
+    int rc = exec_eval(pc->cx, pc->ex, n, &in, &elem);
+    if (rc) {
+        err_clear(pc->cx);
+        return 0;
+    }
+    bool take = elem.dt == ty->dt && pass_take(pc);
+    if (take)
+        rc = graph_add_fill(pc->cx, n->graph, n->out[0]->name, &elem, ty->rank, dims, &c);
+    tensor_drop(&elem);
+    if (take && !rc)
+        rc = value_replace(pc->cx, n->out[0], c);
+    if (take && !rc)
+        node_remove(n);
+    return rc ? rc : take;
+}
+
 /* Runs the node; a failure is the model's own (it would fail at every run) and is left for the run to report.
  */
 static int fold_node(struct pass_ctx *pc, struct node *n)
 {
     struct cx *cx = pc->cx;
     size_t in_bytes = 0;
+    int filled = fold_fill(pc, n);
+    if (filled)
+        return filled < 0 ? filled : OK;
     const struct tensor **ins = arena_array(&cx->scratch, (size_t)n->nin + 1, sizeof *ins);
     struct tensor *outs = arena_array(&cx->scratch, (size_t)n->nout + 1, sizeof *outs);
     if (!ins || !outs)
