@@ -195,6 +195,7 @@ struct graph {
     size_t ninits, cap_inits;
     struct smap names;                /* name -> struct value of this graph alone */
     struct graph *inner, *next_inner; /* graphs owned by nodes of this one; the next of the same parent */
+    int nchwc_block;                  /* of its blocked values (ops/nchwc.h); 0: nobody asked yet */
     const void *origin;               /* GraphProto (FunctionProto for a body) */
 };
 

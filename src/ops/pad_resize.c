@@ -1,5 +1,6 @@
 /* Pad, CenterCropPad, Resize, Upsample, DepthToSpace, SpaceToDepth. Elements whose values do not change are
  * moved by width, so that all types, strings too, share the code. */
+#include "ops/nchwc.h"
 #include "ops/wide.h"
 
 #include <math.h>
@@ -695,6 +696,34 @@ static int resize_ref(struct exec_ctx *ec, const void *params)
         .parse = parse_fn, .infer = resize_infer, .ref = resize_ref,                                         \
     }
 
+/* com.microsoft.nchwc.Upsample: whole factors, nearest or linear. */
+static int blocked_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    (void)version;
+    struct resize *a = params;
+    const int64_t *factors = NULL;
+    size_t count = 0;
+    *a = (struct resize){.coord = RS_ASYMMETRIC, .nearest = RS_FLOOR, .roi = -1, .scales = -1, .sizes = -1};
+    int r = resize_choices(cx, n, a);
+    if (!r)
+        r = attr_ints(cx, n, "scales", &factors, &count);
+    if (r < 0)
+        return r;
+    float *scales = arena_array(arena, count + 1, sizeof(*scales));
+    if (!scales)
+        return err_nomem(cx);
+    for (size_t i = 0; i < count; i++)
+        scales[i] = (float)factors[i];
+    if (count != 4 || factors[0] != 1 || factors[1] != 1 || factors[2] < 1 || factors[3] < 1)
+        return err_set(cx, E_ATTR, "attribute scales is not [1, 1, h, w]");
+    if (a->mode == MODE_CUBIC)
+        return err_set(cx, E_ATTR, "attribute mode is 'cubic', expected one of nearest, linear");
+    a->scale_attr = scales;
+    a->nscale_attr = count;
+    return 0;
+}
+
+const struct op nchwc_upsample = RESIZE("Upsample", blocked_parse);
 const struct op op_Resize = RESIZE("Resize", resize_parse);
 const struct op op_Upsample = RESIZE("Upsample", upsample_parse);
 

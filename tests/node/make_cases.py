@@ -333,12 +333,12 @@ def contrib_cases():
         yield runtime_case(f"{t}_axis", "DequantizeLinear", [a, f(3), q(dt, 3)], axis=1)
 
 
-def write(name, cases):
+def write(name, cases, limit=LIMIT):
     """Writes testdata/NAME.zip; cases: (name, rtol, atol, [(file name, bytes)])."""
     out = os.path.join(os.path.dirname(__file__), "..", "..", "testdata", name + ".zip")
     blob, count = bytearray(), 0
     for name, rtol, atol, files in cases:
-        if sum(len(d) for _, d in files) > LIMIT:
+        if sum(len(d) for _, d in files) > limit:
             continue
         blob += f"case {name} {rtol:g} {atol:g}\n".encode()
         for n, d in files:

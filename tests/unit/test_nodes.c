@@ -40,7 +40,7 @@ static char folder[64];
 /* ---- reading the archive ---- */
 
 /* Read one behind the other. */
-static const char *const archives[] = {"testdata/nodes.zip", "testdata/contrib.zip"};
+static const char *const archives[] = {"testdata/nodes.zip", "testdata/contrib.zip", "testdata/quant.zip"};
 
 static int add_archive(const char *path)
 {
