@@ -1,0 +1,453 @@
+/* GroupQueryAttention of com.microsoft: causal attention of many query heads over few key heads, with a cache
+ * whose filling differs between the batch's sequences. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/contrib_attn.h"
+
+enum {
+    IN_Q,
+    IN_K,
+    IN_V,
+    IN_PAST_K,
+    IN_PAST_V,
+    IN_LENGTHS, /* [batch] keys of each sequence, less one */
+    IN_TOTAL,   /* keys of the longest */
+    IN_COS,
+    IN_SIN,
+    IN_POSITIONS,
+    IN_ADD,
+    IN_SINK,
+    IN_K_SCALE,
+    IN_V_SCALE,
+    IN_Q_NORM,
+    IN_K_NORM
+};
+enum { OUT_Y, OUT_PRESENT_K, OUT_PRESENT_V, OUT_QK };
+
+struct gqa {
+    int64_t heads, kv_heads;
+    int64_t window; /* keys that a query sees, itself included; below 1: all */
+    float scale;    /* 0: 1 / sqrt(head size) */
+    float softcap, epsilon;
+    bool rotary, interleaved, smooth, causal;
+    int64_t show; /* output 3: 1 before softmax, 2 behind it */
+};
+
+/* A cache in 8 or 4 bits, or one that forgets, is refused here. */
+static int refuse(struct cx *cx, const struct node *n)
+{
+    static const char *const none[] = {"NONE", NULL};
+    struct ostr kind = {0};
+    int64_t sliding = 0;
+    int choice = 0, rc = 0;
+    for (int i = 0; i < 2 && rc >= 0; i++) {
+        const char *name = i ? "v_quant_type" : "k_quant_type";
+        rc = attr_str(cx, n, name, &kind);
+        if (rc > 0 && kind.n)
+            rc = attr_choice(cx, n, name, none, &choice);
+    }
+    if (rc >= 0)
+        rc = attr_int(cx, n, "sliding_window_cache", &sliding);
+    if (rc >= 0 && sliding)
+        return err_set(cx, E_UNSUPPORTED, "sliding_window_cache, a cache that drops old keys");
+    return rc < 0 ? rc : 0;
+}
+
+static int gqa_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    struct gqa *p = params;
+    int64_t rotary = 0, inter = 0, smooth = 0, causal = 1;
+    struct {
+        const char *name;
+        int64_t *to;
+    } ints[] = {{"num_heads", &p->heads},          {"kv_num_heads", &p->kv_heads}, {"do_rotary", &rotary},
+                {"rotary_interleaved", &inter},    {"smooth_softmax", &smooth},    {"causal", &causal},
+                {"local_window_size", &p->window}, {"qk_output", &p->show}};
+    (void)arena, (void)version;
+    p->window = -1;
+    p->epsilon = 1e-6f;
+    int rc = contrib_inputs(cx, n, 7, 16, 0x61);
+    for (size_t i = 0; rc >= 0 && i < sizeof(ints) / sizeof(ints[0]); i++)
+        rc = attr_int(cx, n, ints[i].name, ints[i].to);
+    if (rc >= 0)
+        rc = attr_float(cx, n, "scale", &p->scale);
+    if (rc >= 0)
+        rc = attr_float(cx, n, "softcap", &p->softcap);
+    if (rc >= 0)
+        rc = attr_float(cx, n, "qk_norm_epsilon", &p->epsilon);
+    p->rotary = rotary != 0;
+    p->interleaved = inter != 0;
+    p->smooth = smooth == 1;
+    p->causal = causal != 0;
+    if (rc < 0)
+        return rc;
+    if (p->heads < 1 || p->kv_heads < 1 || p->heads % p->kv_heads)
+        return err_set(cx, E_ATTR, "num_heads is %lld, expected a multiple of kv_num_heads (%lld)",
+                       (long long)p->heads, (long long)p->kv_heads);
+    if (p->window > 0 && !p->causal)
+        return err_set(cx, E_ATTR, "local_window_size without causal attention");
+    return refuse(cx, n);
+}
+
+/* ---- shapes ---- */
+
+/* Rows of the present cache: those of the past one, or more when the longest sequence has more. */
+static struct dim present_rows(struct infer_ctx *ic)
+{
+    int64_t total;
+    bool known = ic_ints(ic, IN_TOTAL, &total, 1) == 1;
+    if (!ic_has(ic, IN_PAST_K)) {
+        const struct shape_val *v = ic_val(ic, IN_TOTAL);
+        return v && v->n == 1 ? v->d[0] : dim_unknown();
+    }
+    if (!known || ic_rank(ic, IN_PAST_K) != 4)
+        return dim_unknown();
+    struct dim past = ic_dim(ic, IN_PAST_K, 2);
+    if (past.kind != DIM_CONST)
+        return dim_unknown();
+    return dim_const(past.v > total ? past.v : total);
+}
+
+static int gqa_infer(struct infer_ctx *ic, const void *params)
+{
+    const struct gqa *p = params;
+    struct symtab *t = ic->syms;
+    int rc = ic_need_rank(ic, IN_Q, 3, 3);
+    for (int i = IN_PAST_K; !rc && i <= IN_PAST_V; i++)
+        if (ic_has(ic, i))
+            rc = ic_need_rank(ic, i, 4, 4);
+    if (rc)
+        return rc;
+    struct dim b = dim_unknown(), s = b, size = b;
+    if (ic_rank(ic, IN_Q) == 3) {
+        b = ic_dim(ic, IN_Q, 0);
+        s = ic_dim(ic, IN_Q, 1);
+        size = dim_div_floor(t, ic_dim(ic, IN_Q, 2),
+                             dim_const(ic_has(ic, IN_K) ? p->heads : p->heads + 2 * p->kv_heads));
+    }
+    const struct shape_val *v = ic_val(ic, IN_TOTAL);
+    struct dim total = v && v->n == 1 ? v->d[0] : dim_unknown();
+    struct dim y[3] = {b, s, dim_mul(t, dim_const(p->heads), size)};
+    struct dim k[4] = {b, dim_const(p->kv_heads), present_rows(ic), size};
+    struct dim qk[4] = {b, dim_const(p->heads), s, total};
+    rc = ic_out(ic, OUT_Y, ic_dtype(ic, IN_Q), 3, y);
+    for (int o = OUT_PRESENT_K; !rc && o <= OUT_PRESENT_V; o++)
+        if (ic_has_out(ic, o))
+            rc = ic_out(ic, o, ic_dtype(ic, IN_Q), 4, k);
+    return !rc && ic_has_out(ic, OUT_QK) ? ic_out(ic, OUT_QK, ic_dtype(ic, IN_Q), 4, qk) : rc;
+}
+
+static int gqa_cost(struct infer_ctx *ic, const void *params, struct op_cost *out)
+{
+    const struct gqa *p = params;
+    struct symtab *t = ic->syms;
+    const struct shape_val *v = ic_val(ic, IN_TOTAL);
+    *out = (struct op_cost){dim_unknown(), dim_const(0)};
+    if (ic_rank(ic, IN_Q) != 3 || !v || v->n != 1)
+        return 0;
+    struct dim rows = dim_mul(t, ic_dim(ic, IN_Q, 0), ic_dim(ic, IN_Q, 1)), width = ic_dim(ic, IN_Q, 2);
+    if (!ic_has(ic, IN_K))
+        width =
+            dim_mul(t, dim_div_floor(t, width, dim_const(p->heads + 2 * p->kv_heads)), dim_const(p->heads));
+    out->macs = dim_mul(t, dim_mul(t, rows, v->d[0]), dim_mul(t, width, dim_const(2)));
+    return 0;
+}
+
+/* ---- running ---- */
+
+struct gqa_job {
+    struct exec_ctx *ec;
+    const struct gqa *p;
+    struct attn a;
+    int64_t batch, steps, size, total; /* total: keys of the longest sequence */
+    bool first;                        /* the cache was empty before */
+    int64_t past_rows, rows;           /* of the caches */
+    int64_t *len, *past;               /* [batch] keys of a sequence, and how many of them are in the cache */
+    struct attn_view q, k, v;          /* new steps */
+    struct ms_rotary rot;
+};
+
+static int no_fit(struct exec_ctx *ec, int i)
+{
+    return err_set(ec->cx, E_SHAPE, "input %d does not fit the other inputs and the heads", i);
+}
+
+static int gqa_sizes(struct gqa_job *j)
+{
+    struct exec_ctx *ec = j->ec;
+    const struct gqa *p = j->p;
+    const struct tensor *q = ec->in[IN_Q];
+    bool packed = !ec_has(ec, IN_K);
+    int64_t heads = packed ? p->heads + 2 * p->kv_heads : p->heads;
+    j->batch = q->dims[0];
+    j->steps = q->dims[1];
+    j->size = q->dims[2] / heads;
+    if (q->dims[2] != heads * j->size || packed == ec_has(ec, IN_V))
+        return no_fit(ec, IN_Q);
+    for (int i = IN_K; i <= IN_V && !packed; i++) {
+        const struct tensor *t = ec->in[i];
+        if (t->rank != 3 || t->dims[0] != j->batch || t->dims[1] != j->steps ||
+            t->dims[2] != p->kv_heads * j->size)
+            return no_fit(ec, i);
+    }
+    if (ec_has(ec, IN_PAST_K) != ec_has(ec, IN_PAST_V))
+        return err_set(ec->cx, E_MODEL, "past_key and past_value come together");
+    for (int i = IN_PAST_K; i <= IN_PAST_V && ec_has(ec, i); i++) {
+        const struct tensor *t = ec->in[i];
+        if (t->rank != 4 || t->dims[0] != j->batch || t->dims[1] != p->kv_heads || t->dims[3] != j->size ||
+            t->dt != q->dt || (i == IN_PAST_V && t->dims[2] != j->past_rows))
+            return no_fit(ec, i);
+        j->past_rows = t->dims[2];
+    }
+    return 0;
+}
+
+/* How full each sequence's cache is. With as many new steps as the longest sequence has keys nothing was
+ * cached before. */
+static int gqa_lengths(struct gqa_job *j)
+{
+    struct exec_ctx *ec = j->ec;
+    int64_t n;
+    const int64_t *len = ec_ints(ec, IN_LENGTHS, &n);
+    if (!len || ec_int(ec, IN_TOTAL, &j->total))
+        return ec->cx->err.code;
+    if (n != j->batch || j->total < 0 || tensor_count(ec->in[IN_TOTAL]) != 1)
+        return no_fit(ec, IN_LENGTHS);
+    j->rows = j->past_rows > j->total ? j->past_rows : j->total;
+    j->len = ec_scratch(ec, ((size_t)n * 2 + 1) * sizeof(int64_t));
+    if (!j->len)
+        return ec->cx->err.code;
+    j->past = j->len + n;
+    j->first = j->steps == j->total;
+    for (int64_t b = 0; b < n; b++) {
+        j->len[b] = len[b] + 1;
+        j->past[b] = j->first ? 0 : j->len[b] - j->steps;
+        if (len[b] < 0 || j->len[b] > j->total || j->past[b] < 0 || j->past[b] > j->past_rows)
+            return err_set(ec->cx, E_VALUE, "seqlens_k is %lld for sequence %lld: %lld new of %lld keys",
+                           (long long)len[b], (long long)b, (long long)j->steps, (long long)j->total);
+    }
+    return 0;
+}
+
+/* Divides each head by its root mean square. */
+static void norm_head(const float *x, float *y, const float *weight, int64_t n, float epsilon)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    double inv = 1 / sqrt(sum / (double)n + (double)epsilon);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (float)((double)x[i] * inv) * weight[i];
+}
+
+/* A first prompt counts from the first of position_ids on, which is all that it looks at. */
+static int64_t position(const struct gqa_job *j, const struct tensor *pos, int64_t b, int64_t s)
+{
+    return j->first ? tensor_i64(pos, 0) + s : tensor_i64(pos, b * j->steps + s);
+}
+
+/* Queries or keys normalized and turned, in scratch memory. */
+static int prepare(struct gqa_job *j, struct attn_view *v, int64_t heads, int norm)
+{
+    struct exec_ctx *ec = j->ec;
+    const struct gqa *p = j->p;
+    const float *weight = NULL;
+    int rc = wide_f32(ec, norm, &weight);
+    if (rc || (!weight && !p->rotary))
+        return rc;
+    if (weight && tensor_count(ec->in[norm]) != j->size)
+        return no_fit(ec, norm);
+    const struct tensor *pos = ec_has(ec, IN_POSITIONS) ? ec->in[IN_POSITIONS] : NULL;
+    if (pos && (pos->dt != DT_INT64 || tensor_count(pos) != j->batch * j->steps))
+        return no_fit(ec, IN_POSITIONS);
+    int64_t n = j->batch * j->steps * heads;
+    float *to = ec_scratch(ec, ((size_t)(n * j->size) + 1) * sizeof(float));
+    float *mid = ec_scratch(ec, (size_t)(j->size + 1) * sizeof(float));
+    if (!to || !mid)
+        return ec->cx->err.code;
+    for (int64_t i = 0; i < n && !rc; i++) {
+        int64_t h = i % heads, s = i / heads % j->steps, b = i / heads / j->steps;
+        const float *x = (const float *)v->p + b * v->b + h * v->h + s * v->s;
+        float *y = to + i * j->size;
+        if (weight)
+            norm_head(x, p->rotary ? mid : y, weight, j->size, p->epsilon);
+        int64_t at = pos ? position(j, pos, b, s) : j->past[b] + s;
+        if (p->rotary)
+            rc = ms_rotary_check(ec->cx, &j->rot, at);
+        if (p->rotary && !rc)
+            ms_rotate(&j->rot, j->rot.cos + at * j->rot.half, j->rot.sin + at * j->rot.half, weight ? mid : x,
+                      y, j->size);
+    }
+    *v = attn_view_of(to, true, heads, j->steps, j->size);
+    return rc;
+}
+
+static int gqa_views(struct gqa_job *j)
+{
+    struct exec_ctx *ec = j->ec;
+    const float *x[3];
+    int rc = 0;
+    for (int i = 0; i < 3 && !rc; i++)
+        rc = wide_f32(ec, IN_Q + i, &x[i]);
+    if (rc)
+        return rc;
+    int64_t hq = j->p->heads * j->size, hk = j->p->kv_heads * j->size, row = hq + 2 * hk;
+    if (x[1]) {
+        j->q = attn_view_of(x[0], true, j->p->heads, j->steps, j->size);
+        j->k = attn_view_of(x[1], true, j->p->kv_heads, j->steps, j->size);
+        j->v = attn_view_of(x[2], true, j->p->kv_heads, j->steps, j->size);
+    } else {
+        j->q = (struct attn_view){(const char *)x[0], j->steps * row, j->size, row};
+        j->k = (struct attn_view){(const char *)(x[0] + hq), j->steps * row, j->size, row};
+        j->v = (struct attn_view){(const char *)(x[0] + hq + hk), j->steps * row, j->size, row};
+    }
+    j->rot.interleaved = j->p->interleaved;
+    if (ec_has(ec, IN_Q_NORM) != ec_has(ec, IN_K_NORM))
+        return err_set(ec->cx, E_MODEL, "q_norm_weight and k_norm_weight come together");
+    if (j->p->rotary)
+        rc = ms_rotary_open(ec, IN_COS, IN_SIN, j->size, &j->rot);
+    if (!rc)
+        rc = prepare(j, &j->q, j->p->heads, IN_Q_NORM);
+    return rc ? rc : prepare(j, &j->k, j->p->kv_heads, IN_K_NORM);
+}
+
+/* The cache with the new steps behind what was in it; zero behind them. */
+static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
+{
+    struct exec_ctx *ec = j->ec;
+    const float *past;
+    float *to;
+    int64_t heads = j->p->kv_heads, size = j->size;
+    int rc = wide_f32(ec, in, &past);
+    if (!rc)
+        rc = wide_out_f32(ec, out, &to);
+    if (rc)
+        return rc;
+    bool wanted = to != NULL;
+    if (!to)
+        to = ec_scratch(ec, ((size_t)(j->batch * heads * j->rows * size) + 1) * sizeof(float));
+    if (!to)
+        return ec->cx->err.code;
+    for (int64_t i = 0; i < j->batch * heads; i++) {
+        int64_t b = i / heads, h = i % heads, old = j->past[b];
+        float *p = to + i * j->rows * size;
+        const float *src = (const float *)v->p + b * v->b + h * v->h;
+        if (past)
+            memcpy(p, past + i * j->past_rows * size, (size_t)(old * size) * sizeof(float));
+        for (int64_t s = 0; s < j->steps; s++)
+            memcpy(p + (old + s) * size, src + s * v->s, (size_t)size * sizeof(float));
+        int64_t end = old + j->steps;
+        memset(p + end * size, 0, (size_t)((j->rows - end) * size) * sizeof(float));
+    }
+    if (wanted)
+        wide_done_f32(ec, out, to);
+    *v = attn_view_of(to, false, heads, j->rows, size);
+    return 0;
+}
+
+static bool bias_row(const struct attn *a, int64_t b, int64_t h, int64_t i, double *row)
+{
+    const struct gqa_job *j = a->user;
+    int64_t at = j->past[b] + i, last = j->p->causal && at + 1 < j->len[b] ? at + 1 : j->len[b];
+    int64_t first = j->p->window > 0 && at + 1 > j->p->window ? at + 1 - j->p->window : 0;
+    const struct tensor *t = ec_has(a->ec, IN_ADD) ? a->ec->in[IN_ADD] : NULL;
+    for (int64_t k = 0; k < a->total; k++)
+        row[k] = k >= first && k < last ? 0 : (double)-INFINITY;
+    if (t) {
+        int64_t base = ((t->dims[0] == 1 ? 0 : b) * t->dims[1] + (t->dims[1] == 1 ? 0 : h)) * t->dims[2] + i;
+        for (int64_t k = first; k < last; k++)
+            row[k] += tensor_f64(t, base * t->dims[3] + k);
+    }
+    return first < last;
+}
+
+/* What joins each softmax: a value a head, or 0 for all. */
+static int gqa_sink(struct gqa_job *j)
+{
+    struct exec_ctx *ec = j->ec;
+    const double *sink = NULL;
+    int rc = wide_f64(ec, IN_SINK, &sink);
+    if (rc || (!sink && !j->p->smooth))
+        return rc;
+    if (sink && tensor_count(ec->in[IN_SINK]) != j->p->heads)
+        return no_fit(ec, IN_SINK);
+    double *zero = sink ? NULL : ec_scratch(ec, (size_t)j->p->heads * sizeof(double));
+    if (!sink && !zero)
+        return ec->cx->err.code;
+    if (zero)
+        memset(zero, 0, (size_t)j->p->heads * sizeof(double));
+    j->a.sink = sink ? sink : zero;
+    return 0;
+}
+
+static int gqa_attend(struct gqa_job *j, float *y, float *qk)
+{
+    struct exec_ctx *ec = j->ec;
+    const struct gqa *p = j->p;
+    j->a = (struct attn){.ec = ec,
+                         .dt = DT_FLOAT,
+                         .batch = j->batch,
+                         .hq = p->heads,
+                         .hk = p->kv_heads,
+                         .q = j->steps,
+                         .total = j->total,
+                         .d = j->size,
+                         .dv = j->size,
+                         .vq = j->q,
+                         .vk = j->k,
+                         .vv = j->v,
+                         .vy = attn_view_of(y, true, p->heads, j->steps, j->size),
+                         .scale = p->scale != 0 ? (double)p->scale : 1 / sqrt((double)j->size),
+                         .softcap = (double)p->softcap,
+                         .stage = p->show == 2 ? ATTN_SOFTMAX : ATTN_BIASED,
+                         .show = (char *)qk,
+                         .bias = bias_row,
+                         .user = j};
+    if (ec_has(ec, IN_ADD)) {
+        const struct tensor *t = ec->in[IN_ADD];
+        if (t->rank != 4 || (t->dims[0] != 1 && t->dims[0] != j->batch) ||
+            (t->dims[1] != 1 && t->dims[1] != p->heads) || t->dims[2] != j->steps || t->dims[3] < j->total)
+            return no_fit(ec, IN_ADD);
+    }
+    int rc = gqa_sink(j);
+    return rc ? rc : attn_run(&j->a);
+}
+
+static int gqa_ref(struct exec_ctx *ec, const void *params)
+{
+    struct gqa_job j = {.ec = ec, .p = params};
+    float *y = NULL, *qk = NULL;
+    if (!wide_fits_f32(ec->in[IN_Q]->dt))
+        return ec_unsupported(ec, IN_Q);
+    int rc = gqa_sizes(&j);
+    if (!rc)
+        rc = gqa_lengths(&j);
+    if (!rc)
+        rc = gqa_views(&j);
+    if (!rc)
+        rc = join(&j, IN_PAST_K, OUT_PRESENT_K, &j.k);
+    if (!rc)
+        rc = join(&j, IN_PAST_V, OUT_PRESENT_V, &j.v);
+    if (!rc)
+        rc = wide_out_f32(ec, OUT_Y, &y);
+    if (!rc)
+        rc = wide_out_f32(ec, OUT_QK, &qk);
+    if (!rc && y)
+        rc = gqa_attend(&j, y, qk);
+    wide_done_f32(ec, OUT_Y, y);
+    wide_done_f32(ec, OUT_QK, qk);
+    return rc;
+}
+
+const struct op op_com_microsoft_GroupQueryAttention = {
+    .domain = "com.microsoft",
+    .name = "GroupQueryAttention",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct gqa),
+    .parse = gqa_parse,
+    .infer = gqa_infer,
+    .ref = gqa_ref,
+    .cost = gqa_cost,
+    .supports = ms_float_supports,
+};
