@@ -2,24 +2,11 @@
  *
  * Bound steps run on packed panels, a constant right operand packed once; the reference takes the plain
  * product. Both give the same bits. */
-#include "ops/matmul_op.h"
+#include "ops/matmul_int.h"
 #include "ops/wide.h"
 #include "ops/zero_points.h"
 
-/* Which inputs are the right operand and the zero points of both; the left operand is input 0. */
-struct int_inputs {
-    int b, az, bz;
-};
-
 static const struct int_inputs matmul_inputs = {1, 2, 3}, qmatmul_inputs = {3, 2, 5};
-
-/* A right operand that was packed at bind: `step` bytes a matrix. */
-struct int_step {
-    const char *b; /* NULL: not */
-    size_t step;
-    bool b_signed;
-    struct extents shape;
-};
 
 struct int_job {
     struct exec_ctx *ec;
@@ -142,8 +129,13 @@ static int products(struct int_job *j, const struct int_inputs *in)
     return 0;
 }
 
-/* Packs the constant right operand, input i. Leaves st alone when it is not constant. */
-static int pack_right(struct bind_ctx *bc, int i, struct int_step *st, struct step *step)
+int int_products(struct exec_ctx *ec, const struct int_inputs *in, const struct int_step *st, int32_t *sums)
+{
+    struct int_job j = {.ec = ec, .st = st, .c = sums};
+    return products(&j, in);
+}
+
+int int_pack_right(struct bind_ctx *bc, int i, struct int_step *st, struct step *step)
 {
     if (!bc_is_const(bc, i))
         return 0;
@@ -180,7 +172,7 @@ static int bind_product(struct bind_ctx *bc, const struct int_inputs *in, struct
     struct int_step *st = arena_zalloc(bc->arena, sizeof(*st));
     if (!st)
         return err_nomem(bc->cx);
-    int r = pack_right(bc, in->b, st, step);
+    int r = int_pack_right(bc, in->b, st, step);
     if (r)
         return r;
     step->kernel = st->b ? "gemm i8, packed weights" : "gemm i8";

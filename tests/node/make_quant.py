@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import onnx
 from make_cases import write
+from make_contrib import case as runtime_case
 from make_contrib import runtime
 from onnx import helper, numpy_helper
 
@@ -195,8 +196,166 @@ def nchwc_cases():
         yield from [(f"{n}_by_weights", *rest) for n, *rest in [conv_case("plain", b, x, w)]]
 
 
+# ---- quantized ----
+
+BYTES = (np.uint8, np.int8)
+
+
+def case(name, op, inputs, *args, **kw):
+    """None, and a word about it, for what ONNX Runtime does not take."""
+    try:
+        return runtime_case(name, op, inputs, *args, **kw)
+    except Exception as e:
+        print(f"{op} {name} is left out: {str(e)[:200]}", file=sys.stderr)
+        return None
+
+
+def q(dt, *s):
+    info = np.iinfo(dt)
+    return RNG.integers(info.min, info.max, size=s, endpoint=True).astype(dt)
+
+
+def scalar(v):
+    return np.array(v, np.float32)
+
+
+def products():
+    for ta in BYTES:
+        for tb in BYTES:
+            t = f"{ta.__name__}_{tb.__name__}"
+            a, b, za, zb = q(ta, 2, 3, 4), q(tb, 4, 5), q(ta), q(tb)
+            one, two = scalar(0.02), scalar(0.01)
+            yield case(t, "MatMulIntegerToFloat", [a, b, one, two, za, zb, f(5)], const=(1,))
+            yield case(f"{t}_columns", "MatMulIntegerToFloat", [a, b, one, f(5, scale=0.1), za, q(tb, 5)])
+            yield case(f"{t}_no_zeros", "MatMulIntegerToFloat", [a, b, one, two])
+            yield case(f"{t}_batch", "MatMulIntegerToFloat", [q(ta, 2, 3, 4), q(tb, 2, 4, 5), one, two, za, zb])
+            c = q(np.int32, 5) // 100000
+            for name, tail in (("float", []), ("same", [scalar(0.3), q(ta)])):
+                if tail and ta != tb:
+                    continue  # ONNX Runtime has one type for A and Y there
+                yield case(f"{t}_{name}", "QGemm", [q(ta, 3, 4), one, za, b, two, zb, c, *tail], alpha=0.5)
+                yield case(f"{t}_{name}_trans", "QGemm", [q(ta, 4, 3), one, za, q(tb, 5, 4), two, zb, None, *tail],
+                           transA=1, transB=1)
+                yield case(f"{t}_{name}_const", "QGemm", [q(ta, 3, 4), one, za, q(tb, 5, 4), f(5, scale=0.1), q(tb, 5), c,
+                                                          *tail], transB=1, const=(3, 4, 5))
+    for tb in BYTES:
+        t, two = tb.__name__, scalar(0.01)
+        x = f(2, 3, 8)
+        yield case(t, "DynamicQuantizeMatMul", [x, q(tb, 8, 5), two, q(tb), f(5)], const=(1, 2, 3), atol=1e-4)
+        yield case(f"{t}_columns", "DynamicQuantizeMatMul", [x, q(tb, 8, 5), f(5, scale=0.1), q(tb, 5)], atol=1e-4)
+        yield case(f"{t}_bare", "DynamicQuantizeMatMul", [x, q(tb, 8, 5), two], atol=1e-4)
+        yield case(f"{t}_zeros", "DynamicQuantizeMatMul", [x * 0, q(tb, 8, 5), two], atol=1e-4)
+    yield case("plain", "MatMulInteger16", [q(np.int16, 2, 3, 4), q(np.int16, 4, 5)])
+
+
+def packed(values, bits):
+    """Rows of values below 2^bits into bytes, lowest bits first."""
+    planes = (values[..., None] >> np.arange(bits)) & 1
+    return np.packbits(planes.reshape(*values.shape[:-1], -1).astype(np.uint8), axis=-1, bitorder="little")
+
+
+def few_bits():
+    for bits in (2, 4, 8):
+        for k, block in ((32, 16), (48, 32), (20, 16)):
+            n, nb = 3, -(-k // block)
+            b = packed(RNG.integers(0, 1 << bits, (n, nb, block)), bits)
+            scales, a = f(n, nb, scale=0.1), f(2, 2, k)
+            zp = packed(RNG.integers(0, 1 << bits, (n, nb)), bits)
+            size = {"K": k, "N": n, "bits": bits, "block_size": block}
+            name = f"{bits}bits_{k}_{block}"
+            yield case(name, "MatMulNBits", [a, b, scales], const=(1, 2), atol=1e-5, **size)
+            yield case(f"{name}_zeros", "MatMulNBits", [a, b, scales, zp], const=(1, 2, 3), atol=1e-5, **size)
+            yield case(f"{name}_inputs", "MatMulNBits", [a, b, scales, zp], atol=1e-5, **size)
+            if bits == 4:
+                fz = f(n, nb) + 8
+                yield case(f"{name}_float_zeros", "MatMulNBits", [a, b, scales, fz], const=(1, 2, 3), atol=1e-5, **size)
+                yield case(f"{name}_bias", "MatMulNBits", [a, b, scales, zp, None, f(n)], const=(1, 2, 3, 5), atol=1e-5,
+                           **size)
+                yield case(f"{name}_int8", "MatMulNBits", [a, b, scales, zp], const=(1, 2, 3), atol=0.1, rtol=0.05,
+                           accuracy_level=4, **size)
+                groups = RNG.integers(0, nb, k).astype(np.int32)
+                # Without zero points: ONNX Runtime takes no notice of them where there are groups.
+                yield case(f"{name}_groups", "MatMulNBits", [a, b, scales, None, groups], const=(1, 2, 4), atol=1e-5,
+                           **size)
+    for kind in (0, 1):
+        for k, n in ((16, 4), (24, 3)):
+            b, absmax = q(np.uint8, (n * k + 1) // 2), np.abs(f(-(-n * k // 16))) + 0.5
+            yield case(f"{kind}_{k}", "MatMulBnb4", [f(2, 3, k), b, absmax], const=(1, 2), K=k, N=n, block_size=16,
+                       quant_type=kind, atol=1e-5)
+
+
+def gathers():
+    for name, axis, quantize, shape, scales in (("rows", 0, 1, (4, 32), (4, 2)), ("other", 1, 0, (32, 3), (2, 3)),
+                                                ("three", 0, 2, (3, 2, 32), (3, 2, 2))):
+        ids = np.array([[0, 2], [1, -1]], np.int64)
+        for bits in (2, 4, 8):
+            if axis or quantize != len(shape) - 1:
+                continue  # not for bytes
+            data = packed(RNG.integers(0, 1 << bits, shape), bits)
+            zp = packed(RNG.integers(0, 1 << bits, scales), bits)
+            at = {"gather_axis": axis, "quantize_axis": quantize, "block_size": 16, "bits": bits}
+            yield case(f"{name}_{bits}bits", "GatherBlockQuantized", [data, ids, f(*scales), zp], const=(0, 2, 3), **at)
+            yield case(f"{name}_{bits}bits_no_zeros", "GatherBlockQuantized", [data, ids, f(*scales)], const=(0, 2), **at)
+
+
+def elementwise():
+    for dt in BYTES:
+        t, one, two = dt.__name__, scalar(0.02), scalar(0.031)
+        z, z2, z3 = q(dt), q(dt), q(dt)
+        c = RNG.random((2, 3, 1)) < 0.5
+        yield case(t, "QLinearWhere", [c, q(dt, 3, 4), one, z, q(dt, 2, 1, 4), two, z2, scalar(0.025), z3],
+                   const=(2, 3, 5, 6, 7, 8))
+        window = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}
+        for last in (0, 1):
+            x = q(dt, 2, 7, 6, 3) if last else q(dt, 2, 3, 7, 6)
+            name = t + ("_last" if last else "")
+            yield case(name, "QLinearAveragePool", [x, one, z, two, z2], channels_last=last, **window)
+            yield case(f"{name}_include", "QLinearAveragePool", [x, one, z, two, z2], channels_last=last,
+                       count_include_pad=1, **window)
+            for group, w in ((1, (4, 3, 3, 2)), (3, (6, 1, 3, 2))):
+                co = w[0]
+                for wt in BYTES:
+                    yield case(f"{name}_{wt.__name__}_{group}", "QLinearConv",
+                               [x, one, z, q(wt, *w), f(co, scale=0.02) + 0.05, np.zeros(co, wt), scalar(0.5), z2,
+                                q(np.int32, co) // 1000000], channels_last=last, group=group, pads=[1, 0, 1, 1],
+                               strides=[1, 2], const=(3, 4, 5))
+        yield case(t, "NhwcMaxPool", [q(dt, 2, 7, 6, 3)], **window)
+        yield case(f"{t}_dilated", "NhwcMaxPool", [q(dt, 2, 7, 6, 3)], kernel_shape=[2, 2], dilations=[2, 1])
+    for dt in (np.int16, np.uint16):
+        x = f(2, 3, 4)
+        yield case(dt.__name__, "QuantizeLinear", [x, scalar(0.002), q(dt)])
+        yield case(dt.__name__, "DequantizeLinear", [q(dt, 2, 3, 4), scalar(0.002), q(dt)])
+
+
+def layers():
+    for dt in BYTES:
+        t, h = dt.__name__, 4
+        for name, dirs, direction in (("forward", 1, "forward"), ("both", 2, "bidirectional")):
+            w, r = q(dt, dirs, 3, 4 * h), q(dt, dirs, h, 4 * h)
+            args = [f(5, 2, 3), w, r, f(dirs, 8 * h, scale=0.2), None, f(dirs, 2, h), f(dirs, 2, h), None]
+            sw, sr = np.full(dirs, 0.01, np.float32), np.full(dirs, 0.012, np.float32)
+            z = q(dt, dirs) // 8
+            yield case(f"{t}_{name}", "DynamicQuantizeLSTM", [*args, sw, z, sr, z], 3, const=(1, 2, 3, 8, 9, 10, 11),
+                       hidden_size=h, direction=direction, rtol=0.02, atol=0.02)
+            yield case(f"{t}_{name}_columns", "DynamicQuantizeLSTM",
+                       [*args, np.abs(f(dirs, 4 * h, scale=0.01)) + 0.01, np.zeros((dirs, 4 * h), dt),
+                        np.abs(f(dirs, 4 * h, scale=0.01)) + 0.01, np.zeros((dirs, 4 * h), dt)], 3,
+                       const=(1, 2, 3, 8, 9, 10, 11), hidden_size=h, direction=direction, rtol=0.02, atol=0.02)
+        ids, segments = RNG.integers(0, 10, (2, 3)).astype(np.int32), RNG.integers(0, 2, (2, 3)).astype(np.int32)
+        tables = [q(dt, 10, 8), q(dt, 5, 8), q(dt, 2, 8), q(dt, 8), q(dt, 8)]
+        scales = [scalar(v) for v in (0.02, 0.01, 0.03, 0.01, 0.02)]
+        zeros = [q(dt) for _ in range(5)]
+        mask = np.array([[1, 1, 0], [1, 0, 0]], np.int32)
+        yield case(t, "QEmbedLayerNormalization", [ids, segments, *tables, mask, *scales, *zeros], 2, atol=1e-4, const=range(2, 7))
+        tables[2] = scales[2] = zeros[2] = None
+        yield case(f"{t}_no_segments", "QEmbedLayerNormalization", [ids, None, *tables, None, *scales, *zeros], 2,
+                   atol=1e-4, const=range(2, 7))
+
+
 def all_cases():
     yield from nchwc_cases()
+    for part in (products, few_bits, gathers, elementwise, layers):
+        yield from (c for c in part() if c)
 
 
 if __name__ == "__main__":
