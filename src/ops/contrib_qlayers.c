@@ -1,13 +1,13 @@
 /* Layers of com.microsoft with quantized weights, computed as their float forms: QEmbedLayerNormalization,
- * DynamicQuantizeLSTM. ONNX Runtime also quantizes what comes into the LSTM, step by step; we do not: results
- * agree within the steps of that. */
+ * DynamicQuantizeLSTM, QAttention. ONNX Runtime also quantizes what comes into the LSTM, step by step; we do
+ * not: results agree within the steps of that. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "kern/quant.h"
 #include "ops/contrib.h"
 
-extern const struct op op_com_microsoft_EmbedLayerNormalization, op_LSTM;
+extern const struct op op_com_microsoft_Attention, op_com_microsoft_EmbedLayerNormalization, op_LSTM;
 
 /* ---- QEmbedLayerNormalization: ids, segments, five tables, mask, then five scales and five zero points ----
  */
@@ -283,4 +283,161 @@ const struct op op_com_microsoft_DynamicQuantizeLSTM = {
     .infer = lstm_infer,
     .ref = lstm_ref,
     .bind = lstm_bind,
+};
+
+/* ---- QAttention: X, W, bias, scales of X and W, mask, zero points of X and W, past ---- */
+
+enum { QA_X, QA_W, QA_BIAS, QA_X_SCALE, QA_W_SCALE, QA_MASK, QA_X_ZERO, QA_W_ZERO, QA_PAST };
+enum { ATT_INPUTS = 5 }; /* of the float form: X, W, bias, mask, past */
+
+static int qattention_parse(struct cx *cx, struct arena *arena, const struct node *n, int version,
+                            void *params)
+{
+    struct layer *p = params;
+    struct node shown = *n;
+    int rc = contrib_inputs(cx, n, 5, 9, 0x1f);
+    if (rc)
+        return rc;
+    shown.nin = 3;
+    p->params = arena_zalloc(arena, op_com_microsoft_Attention.params_size);
+    return p->params ? op_com_microsoft_Attention.parse(cx, arena, &shown, version, p->params)
+                     : err_nomem(cx);
+}
+
+/* A float type of the same shape; NULL where nothing is known. E_NOMEM sets the error. */
+static const struct type *float_type(struct cx *cx, struct arena *arena, const struct type *t)
+{
+    struct type *f = t ? arena_zalloc(arena, sizeof(*f)) : NULL;
+    if (!t || !f) {
+        if (t)
+            err_nomem(cx);
+        return NULL;
+    }
+    *f = *t;
+    f->dt = DT_FLOAT;
+    return f;
+}
+
+static const struct type *in_type(const struct infer_ctx *ic, int i)
+{
+    return i < ic->nin ? ic->in[i] : NULL;
+}
+
+static int qattention_infer(struct infer_ctx *ic, const void *params)
+{
+    const struct layer *p = params;
+    struct node shown = *ic->node;
+    struct value *values[ATT_INPUTS];
+    const struct type *types[ATT_INPUTS];
+    struct infer_ctx in = *ic;
+    static const int from[ATT_INPUTS] = {QA_X, QA_W, QA_BIAS, QA_MASK, QA_PAST};
+    for (int i = 0; i < ATT_INPUTS; i++) {
+        values[i] = from[i] < ic->nin ? ic->node->in[from[i]] : NULL;
+        types[i] = in_type(ic, from[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        types[i] = float_type(ic->cx, ic->arena, types[i]);
+    if (ic->cx->err.code)
+        return ic->cx->err.code;
+    shown.in = values;
+    shown.nin = ATT_INPUTS;
+    in.node = &shown;
+    in.in = types;
+    in.nin = ATT_INPUTS;
+    return op_com_microsoft_Attention.infer(&in, p->params);
+}
+
+struct qattention_step {
+    const struct layer *p;
+    struct step inner;
+};
+
+static int qattention_any(struct exec_ctx *ec, const struct layer *p, const struct step *inner)
+{
+    const struct tensor *ins[ATT_INPUTS] = {NULL, NULL, ec->in[QA_BIAS]};
+    int rc = contrib_float(ec, QA_X, QA_X_SCALE, QA_X_ZERO, 0, &ins[0]);
+    if (!rc && !inner)
+        rc = contrib_float(ec, QA_W, QA_W_SCALE, QA_W_ZERO, 1, &ins[1]);
+    ins[3] = ec_has(ec, QA_MASK) ? ec->in[QA_MASK] : NULL;
+    ins[4] = ec_has(ec, QA_PAST) ? ec->in[QA_PAST] : NULL;
+    return rc ? rc
+              : contrib_run(ec, &op_com_microsoft_Attention, p->params, inner, ins, ATT_INPUTS, ec->out,
+                            ec->nout);
+}
+
+static int qattention_ref(struct exec_ctx *ec, const void *params)
+{
+    return qattention_any(ec, params, NULL);
+}
+
+static int qattention_run(struct exec_ctx *ec, const void *state)
+{
+    const struct qattention_step *s = state;
+    return qattention_any(ec, s->p, &s->inner);
+}
+
+/* The constant weights as floats; 1: they are not constant. */
+static int attention_weights(struct bind_ctx *bc, struct tensor *out)
+{
+    const struct tensor *w = bc_const(bc, QA_W), *s = bc_const(bc, QA_W_SCALE), *z = NULL;
+    bool zero = QA_W_ZERO < bc->nin && bc->node->in[QA_W_ZERO];
+    if (zero)
+        z = bc_const(bc, QA_W_ZERO);
+    if (!w || !s || (zero && !z) || w->rank != 2)
+        return bc->cx->err.code ? bc->cx->err.code : 1;
+    int64_t cols = w->dims[1], ns = tensor_count(s), nz = z ? tensor_count(z) : 1;
+    dequantize_fn *fn = bc->kern->quant.dequantize[w->dt];
+    if (!fn || (ns != 1 && ns != cols) || (nz != 1 && nz != cols))
+        return 1;
+    *out = (struct tensor){.dt = DT_FLOAT, .rank = 2, .dims = {w->dims[0], cols}};
+    float *f = out->data = mem_alloc(((size_t)tensor_count(w) + 1) * sizeof(float));
+    if (!f)
+        return err_nomem(bc->cx);
+    for (int64_t i = 0; i < tensor_count(w); i++)
+        fn((const char *)w->data + i, f + i, 1, (float)tensor_f64(s, ns > 1 ? i % cols : 0),
+           z ? (int32_t)tensor_i64(z, nz > 1 ? i % cols : 0) : 0);
+    return 0;
+}
+
+static int qattention_bind(struct bind_ctx *bc, const void *params, struct step *step)
+{
+    static const int from[CONTRIB_INNER] = {QA_X, -1, QA_BIAS, QA_MASK, QA_PAST};
+    const struct layer *p = params;
+    struct contrib_bind in;
+    struct tensor w = {0};
+    struct qattention_step *s = arena_zalloc(bc->arena, sizeof(*s));
+    if (!s)
+        return err_nomem(bc->cx);
+    int rc = attention_weights(bc, &w);
+    contrib_bind_init(&in, bc, from, ATT_INPUTS);
+    if (!rc) {
+        in.types[0] = float_type(bc->cx, bc->arena, in.types[0]);
+        rc = bc->cx->err.code;
+    }
+    if (!rc)
+        rc = contrib_bind_const(&in, 1, &w);
+    if (!rc)
+        rc = op_com_microsoft_Attention.bind(&in.bc, p->params, &s->inner);
+    free(w.data);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    if (!(s->inner.consumed >> 1 & 1) || s->inner.consumed & ~2u) /* not packed: nothing is kept */
+        return 0;
+    s->p = p;
+    step->run = qattention_run;
+    step->state = s;
+    step->kernel = s->inner.kernel;
+    step->consumed = 1u << QA_W;
+    return 0;
+}
+
+const struct op op_com_microsoft_QAttention = {
+    .domain = "com.microsoft",
+    .name = "QAttention",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct layer),
+    .parse = qattention_parse,
+    .infer = qattention_infer,
+    .ref = qattention_ref,
+    .bind = qattention_bind,
 };

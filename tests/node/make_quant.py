@@ -352,9 +352,25 @@ def layers():
                    atol=1e-4, const=range(2, 7))
 
 
+def attention():
+    hidden, heads = 8, 2
+    mask = np.array([3, 2], np.int32)
+    past = f(2, 2, heads, 2, hidden // heads)
+    for dt in BYTES:
+        x, w, bias, one, two = q(np.uint8, 2, 3, 8), q(dt, 8, 3 * hidden), f(3 * hidden), scalar(0.02), scalar(0.01)
+        zero, zw, t = q(np.uint8), q(dt), dt.__name__
+        tail = {"num_heads": heads, "rtol": 1e-3, "atol": 1e-3}
+        yield case(t, "QAttention", [x, w, bias, one, two, None, zero, zw], **tail)
+        yield case(f"{t}_const", "QAttention", [x, w, bias, one, two, None, zero, zw], const=(1, 4, 7), **tail)
+        yield case(f"{t}_mask", "QAttention", [x, w, bias, one, two, mask, zero, zw], const=(1, 4, 7), **tail)
+        yield case(f"{t}_columns", "QAttention", [x, w, bias, one, np.abs(f(24, scale=0.01)), mask, zero, q(dt, 24)],
+                   const=(1, 4, 7), **tail)
+        yield case(f"{t}_past", "QAttention", [x, w, bias, one, two, None, zero, zw, past], 2, unidirectional=1, **tail)
+
+
 def all_cases():
     yield from nchwc_cases()
-    for part in (products, few_bits, gathers, elementwise, layers):
+    for part in (products, few_bits, gathers, elementwise, layers, attention):
         yield from (c for c in part() if c)
 
 
