@@ -110,8 +110,14 @@ static double channel_spread(const float *w, const int64_t *dims, int64_t b)
     return sum > 0 ? n * squares / (sum * sum) - 1 : 0;
 }
 
-/* Adds the spreads of n's weights for blocks of 16 and of 8, if n is a convolution that tells: returns 1. */
-static int add_spread(struct cx *cx, const struct node *n, double spread[2], double *channels)
+/* What the weights of a graph say: the sum over filters of spread in blocks of 8 less that in blocks of 16,
+ * each as often as the filter has output channels, and the variance that chance gives the sum. */
+struct verdict {
+    double more, variance;
+};
+
+/* Adds n's weights to the verdict, if n is a convolution that tells: returns 1. */
+static int add_spread(struct cx *cx, const struct node *n, struct verdict *v)
 {
     const struct tensor_data *t = n->nin > 1 && n->in[1] ? n->in[1]->init : NULL;
     struct tensor w;
@@ -121,9 +127,10 @@ static int add_spread(struct cx *cx, const struct node *n, double spread[2], dou
     int rc = tensor_load(cx, n->graph->model, t, &w);
     if (rc)
         return rc;
-    spread[0] += channel_spread(w.data, w.dims, 16);
-    spread[1] += channel_spread(w.data, w.dims, 8);
-    *channels += (double)w.dims[0];
+    double channels = (double)w.dims[0];
+    double in16 = channel_spread(w.data, w.dims, 16), in8 = channel_spread(w.data, w.dims, 8);
+    v->more += channels * (in8 - in16);
+    v->variance += 2 * channels * (in8 * in8 + in16 * in16);
     tensor_drop(&w);
     return 1;
 }
@@ -132,12 +139,12 @@ static int add_spread(struct cx *cx, const struct node *n, double spread[2], dou
  * same either way. */
 static int weights_say_8(struct cx *cx, const struct graph *g, bool *eight)
 {
-    double spread[2] = {0, 0}, channels = 1;
+    struct verdict v = {0, 0};
     int asked = 0, rc = 0, seen = 0;
     for (const struct node *n = g->first; n && rc >= 0 && asked < 16 && seen < LOOK_AT; n = n->next, seen++)
         if (!strcmp(n->domain, NCHWC_DOMAIN))
-            asked += (rc = add_spread(cx, n, spread, &channels)) > 0;
-    *eight = spread[1] > (1 + 3 * sqrt(2 / channels)) * spread[0]; /* beyond chance */
+            asked += (rc = add_spread(cx, n, &v)) > 0;
+    *eight = v.more > 4 * sqrt(v.variance);
     return rc < 0 ? rc : 0;
 }
 
