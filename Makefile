@@ -187,6 +187,11 @@ ONNXTOOL_PYTHON ?= python3
 conformance: $(tool)
 	$(Q)$(ONNXTOOL_PYTHON) scripts/check_backend.py --tool $(tool) $(CONFORMANCE)
 
+# What shape inference finds out, beside ONNX Runtime's and onnx's; as in SHAPES='--zoo DIR -v'.
+.PHONY: shapes
+shapes: $(tool)
+	$(Q)$(ONNXTOOL_PYTHON) scripts/check_shapes.py --tool $(tool) $(SHAPES)
+
 # --- lint
 
 # A file that passes leaves a stamp, so that the second lint is quick. The front end alone runs: what needs the

@@ -76,8 +76,9 @@ static bool has_fresh(struct dim d)
 
 /* ---- merging ---- */
 
-/* A declaration may name a result ("logits_len"), and say what inference cannot know; it may not narrow the
- * symbols of the inputs: many files keep value_info of the shapes they were exported with. */
+/* A declaration may name a result ("logits_len"), say which of the dims that were broadcast it has, and what
+ * inference cannot know; it may not narrow the symbols of the inputs: many files keep value_info of the
+ * shapes they were exported with. */
 static struct dim merge_dim(struct merger *m, struct dim inferred, struct dim declared)
 {
     struct dim i = dim_resolve(m->syms, inferred), d = settle_dim(m, declared);
@@ -89,8 +90,10 @@ static struct dim merge_dim(struct merger *m, struct dim inferred, struct dim de
         m->clash = true;
         return i;
     }
+    bool is_argument =
+        i.kind == DIM_EXPR && i.e->op == EX_BCAST && d.kind == DIM_EXPR && dim_contains(i, d.e);
     bool names_result = d.kind == DIM_EXPR && d.e->op == EX_SYM && !is_input_symbol(m, d);
-    if (names_result || has_fresh(i))
+    if (names_result || is_argument || has_fresh(i))
         dim_unify(m->syms, i, d);
     return dim_resolve(m->syms, i);
 }

@@ -35,6 +35,11 @@ static void put_divisor(struct out *o, struct dim d)
     put(o, plain ? "" : ")");
 }
 
+static bool is_broadcast(struct dim d)
+{
+    return d.kind == DIM_EXPR && d.e->op == EX_BCAST;
+}
+
 static void put_atom(struct out *o, const struct expr *e)
 {
     if (e->op == EX_SYM) {
@@ -47,9 +52,14 @@ static void put_atom(struct out *o, const struct expr *e)
         put_divisor(o, e->b);
         put(o, ")");
     } else {
-        put(o, e->op == EX_MIN ? "min(" : "max(");
+        put(o, e->op == EX_MIN ? "min(" : e->op == EX_MAX ? "max(" : "broadcast(");
         put_dim(o, e->a);
         put(o, ", ");
+        /* broadcast(a, b, c) */
+        for (; e->op == EX_BCAST && is_broadcast(e->b); e = e->b.e) {
+            put_dim(o, e->b.e->a);
+            put(o, ", ");
+        }
         put_dim(o, e->b);
         put(o, ")");
     }

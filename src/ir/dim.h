@@ -17,8 +17,9 @@ struct dim {
     const struct expr *e; /* DIM_EXPR: never a constant */
 };
 
-/* Atoms are what is no sum: symbols, floor(a/b), min(a,b), max(a,b). */
-enum expr_op { EX_SYM, EX_FLOOR, EX_MIN, EX_MAX, EX_SUM };
+/* Atoms are what is no sum: symbols, floor(a/b), min(a,b), max(a,b), and broadcast(a,b): what two dims that
+ * stand above each other in a broadcast give. That is b where a is 1, else a. */
+enum expr_op { EX_SYM, EX_FLOOR, EX_MIN, EX_MAX, EX_BCAST, EX_SUM };
 
 /* coef times the product of n atoms, sorted, a power being a repeated atom. n is 0 for the constant term. */
 struct term {
@@ -35,7 +36,8 @@ struct expr {
     uint16_t depth;    /* nesting, bounded: recursion over it is safe */
     bool fresh;        /* EX_SYM: made by inference, named by no one */
     const char *name;  /* EX_SYM */
-    struct dim a, b;   /* EX_FLOOR, EX_MIN, EX_MAX; EX_SYM: a is what it was learned to equal, or unknown */
+    struct dim a, b;   /* EX_FLOOR, EX_MIN, EX_MAX, EX_BCAST */
+    struct dim is;     /* EX_SYM, EX_BCAST: what it was learned to equal, or unknown */
     int nterms;        /* EX_SUM: at least two terms, or one that is no bare atom */
     struct term *term; /* sorted: higher degree first, the constant last */
     uint32_t gen;      /* `known` is d with what was learned up to that generation of the table */

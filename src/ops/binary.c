@@ -65,7 +65,8 @@ static struct dim val_div(struct symtab *t, struct dim a, struct dim b)
         return dim_const(a.v / b.v);
     }
     /* Floor division is truncation for what shapes are made of: values from 0 up. */
-    return dim_div_floor(t, a, b);
+    bool sizes = known_ge(t, a, dim_const(0), 0) > 0 && known_ge(t, b, dim_const(0), 0) > 0;
+    return sizes ? dim_div_even(t, a, b) : dim_div_floor(t, a, b);
 }
 
 static struct dim val_mod(struct symtab *t, struct dim a, struct dim b, bool fmod)

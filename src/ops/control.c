@@ -523,6 +523,25 @@ static const struct type *sliced_type(struct infer_ctx *ic, const struct type *t
     return s;
 }
 
+/* What a state is behind the last step: the standard has it keep its shape from step to step, so of what is
+ * known before and behind a step the more exact holds. Two numbers that differ are left to the run. */
+static const struct type *state_type(struct infer_ctx *ic, const struct type *in, const struct type *out)
+{
+    const struct type *both = common_type(ic, in, out);
+    if (!both || both->kind != TY_TENSOR || both->rank < 0 || in->rank != both->rank ||
+        out->rank != both->rank)
+        return both;
+    struct type *t = type_copy(ic->arena, both);
+    for (int i = 0; t && i < t->rank; i++) {
+        struct dim was = in->dims[i], is = out->dims[i];
+        if (was.kind != DIM_UNKNOWN && is.kind != DIM_CONST)
+            t->dims[i] = was;
+        else if (was.kind != DIM_CONST)
+            t->dims[i] = is;
+    }
+    return t ? t : both;
+}
+
 static int scan_infer(struct infer_ctx *ic, const void *params)
 {
     const struct scan_params *p = params;
@@ -543,7 +562,7 @@ static int scan_infer(struct infer_ctx *ic, const void *params)
     int rc = body_types(ic, p->body, ins, nin, &outs, &vals);
     for (int o = 0; !rc && o < ic->nout; o++) {
         int k = o - p->nstates;
-        const struct type *t = k < 0 ? common_type(ic, ins[o], outs[o])
+        const struct type *t = k < 0 ? state_type(ic, ins[o], outs[o])
                                      : stacked_type(ic, outs[o], p->out_axes ? p->out_axes[k] : 0, time);
         rc = set_type(ic, o, p->batched ? stacked_type(ic, t, 0, batch) : t);
     }

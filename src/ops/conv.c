@@ -112,6 +112,13 @@ static bool t_axis(const struct conv_attrs *a, int spatial, int i, int64_t in, i
     return *out >= 0;
 }
 
+/* What explicit pads take away on both sides. */
+static int64_t t_cut(const struct conv_attrs *a, int spatial, int i)
+{
+    bool pads = a->w.npads && a->w.auto_pad == AUTO_PAD_NOTSET;
+    return pads ? a->w.pads[i] + a->w.pads[spatial + i] : 0;
+}
+
 static int t_out_dim(struct infer_ctx *ic, const struct conv_attrs *a, int spatial, int i, struct dim in,
                      struct dim k, struct dim *out)
 {
@@ -130,7 +137,11 @@ static int t_out_dim(struct infer_ctx *ic, const struct conv_attrs *a, int spati
         struct dim more = dim_mul(ic->syms, dim_sub(ic->syms, in, dim_const(1)), stride);
         *out = dim_add(ic->syms, more, dim_const(n));
     } else {
-        *out = dim_unknown();
+        struct dim last = dim_mul(ic->syms, dim_sub(ic->syms, in, dim_const(1)), stride);
+        struct dim taps =
+            dim_mul(ic->syms, dim_sub(ic->syms, k, dim_const(1)), dim_const(window_dilation(&a->w, i)));
+        *out = dim_add(ic->syms, dim_add(ic->syms, last, taps),
+                       dim_const(1 + t_out_pad(a, i) - t_cut(a, spatial, i)));
     }
     return 0;
 }

@@ -157,10 +157,18 @@ static int position(struct exec_ctx *ec, int i, int64_t lo, int64_t hi, int64_t 
     return 0;
 }
 
+static bool known_empty(const struct infer_ctx *ic, int i)
+{
+    return ic_has(ic, i) && ic->node->in[i]->producer && ic->node->in[i]->producer->op == &op_SequenceEmpty;
+}
+
 static int insert_infer(struct infer_ctx *ic, const void *params)
 {
     (void)params;
-    const struct type *e = elem_type(ic, 0, TY_SEQ), *t = ic_type(ic, 1), *both = common_type(ic, e, t);
+    const struct type *e = elem_type(ic, 0, TY_SEQ), *t = ic_type(ic, 1);
+    /* The first element alone says what the elements are. */
+    bool first = known_empty(ic, 0) && e && t && t->kind == TY_TENSOR && t->dt == e->dt;
+    const struct type *both = first ? t : common_type(ic, e, t);
     if (!both && e)
         both = any_tensor(ic, e->dt);
     return both ? out_or_none(ic, 0, wrap_type(ic, TY_SEQ, both)) : 0;

@@ -163,7 +163,7 @@ static struct dim missing_dim(struct infer_ctx *ic, const struct dim *in, int ir
             num = dim_mul(ic->syms, num, in[i]);
     if (num.kind == DIM_CONST && den.kind == DIM_CONST)
         return den.v && num.v % den.v == 0 ? dim_const(num.v / den.v) : dim_const(-1);
-    return dim_div_floor(ic->syms, num, den);
+    return dim_div_even(ic->syms, num, den);
 }
 
 /* Fills out[n] from the requested shape (0: copy, -1: what is left). */

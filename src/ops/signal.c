@@ -200,7 +200,8 @@ static int dft_infer(struct infer_ctx *ic, const void *params)
     struct dim n = dim_unknown();
     if (axis >= 0)
         rc = dft_length(ic, p, dims[axis], &n);
-    for (int i = 0; axis < 0 && i < rank - 1; i++)
+    /* On whatever axis: a whole transform of no given length keeps all extents. */
+    for (int i = 0; axis < 0 && (p->onesided || ic_has(ic, 1)) && i < rank - 1; i++)
         dims[i] = dim_unknown();
     if (axis >= 0)
         dims[axis] = p->onesided && !p->inverse && n.kind != DIM_UNKNOWN ? half_plus_one(ic, n) : n;

@@ -478,29 +478,59 @@ static int col2im_parse(struct cx *cx, struct arena *arena, const struct node *n
     return window_parse(cx, n, params);
 }
 
+/* Length of the list of extents that input i is, -1 unknown. */
+static int64_t list_length(const struct infer_ctx *ic, int i)
+{
+    const struct shape_val *v = ic_val(ic, i);
+    struct dim d = ic_rank(ic, i) == 1 ? ic_dim(ic, i, 0) : dim_unknown();
+    return v ? v->n : d.kind == DIM_CONST ? d.v : -1;
+}
+
+/* How many axes the image has, from whatever says it; -1 unknown. */
+static int col2im_axes(struct infer_ctx *ic, const struct window *w, int *n)
+{
+    int64_t image = list_length(ic, 1), block = list_length(ic, 2);
+    if (image >= 0 && block >= 0 && image != block)
+        return ic_err(ic, E_SHAPE, "image_shape has %lld values, block_shape %lld", (long long)image,
+                      (long long)block);
+    int64_t known = image >= 0 ? image : block;
+    if (known < 0)
+        known = w->nstride ? w->nstride : w->ndilation ? w->ndilation : w->npads ? w->npads / 2 : -1;
+    if (known == 0 || known > WINDOW_RANK)
+        return ic_err(ic, E_UNSUPPORTED, "%lld spatial axes, 1 to %d are supported", (long long)known,
+                      WINDOW_RANK);
+    *n = (int)known;
+    return known < 0 ? 0 : window_check(ic, w, *n);
+}
+
+static struct dim list_item(const struct infer_ctx *ic, int i, int k)
+{
+    const struct shape_val *v = ic_val(ic, i);
+    return v && k < v->n ? dim_resolve(ic->syms, v->d[k]) : dim_unknown();
+}
+
 static int col2im_infer(struct infer_ctx *ic, const void *params)
 {
     const struct window *w = params;
-    int64_t image[WINDOW_RANK], block[WINDOW_RANK], taps = 1;
-    struct dim d[WINDOW_RANK + 2];
-    int n = ic_ints(ic, 1, image, WINDOW_RANK), nb = ic_ints(ic, 2, block, WINDOW_RANK);
-    int r = ic_need_rank(ic, 0, 3, 3);
-    if (r || n < 0 || nb < 0)
+    struct dim d[WINDOW_RANK + 2], taps = dim_const(1);
+    int n, r = ic_need_rank(ic, 0, 3, 3);
+    if (!r)
+        r = col2im_axes(ic, w, &n);
+    if (r || n < 0)
         return r ? r : ic_out(ic, 0, ic_dtype(ic, 0), -1, NULL);
-    if (n != nb || n < 1)
-        return ic_err(ic, E_SHAPE, "image_shape has %d values, block_shape %d", n, nb);
-    r = window_check(ic, w, n);
-    for (int i = 0; !r && i < n; i++) {
+    for (int i = 0; i < n; i++) {
+        struct dim image = list_item(ic, 1, i), block = list_item(ic, 2, i);
         int64_t pad[2], out;
-        if (!mul_i64(taps, block[i], &taps) || !window_axis(w, n, i, image[i], block[i], false, pad, &out))
-            return ic_err(ic, E_VALUE, "a block of %lld does not fit into extent %lld", (long long)block[i],
-                          (long long)image[i]);
-        d[i + 2] = dim_const(image[i]);
+        taps = dim_mul(ic->syms, taps, block);
+        if (image.kind == DIM_CONST && block.kind == DIM_CONST &&
+            (taps.kind != DIM_CONST || !window_axis(w, n, i, image.v, block.v, false, pad, &out)))
+            return ic_err(ic, E_VALUE, "a block of %lld does not fit into extent %lld", (long long)block.v,
+                          (long long)image.v);
+        d[i + 2] = image;
     }
-    if (r)
-        return r;
-    d[0] = ic_rank(ic, 0) == 3 ? ic_dim(ic, 0, 0) : dim_unknown();
-    d[1] = ic_rank(ic, 0) == 3 ? dim_div_floor(ic->syms, ic_dim(ic, 0, 1), dim_const(taps)) : dim_unknown();
+    bool known = ic_rank(ic, 0) == 3;
+    d[0] = known ? ic_dim(ic, 0, 0) : dim_unknown();
+    d[1] = known ? dim_div_even(ic->syms, ic_dim(ic, 0, 1), taps) : dim_unknown();
     return ic_out(ic, 0, ic_dtype(ic, 0), n + 2, d);
 }
 

@@ -114,6 +114,12 @@ static int exact_out_dim(struct infer_ctx *ic, const struct window *w, int spati
     return 0;
 }
 
+static struct dim span_dim(struct symtab *t, const struct window *w, int i, struct dim kernel)
+{
+    struct dim steps = dim_sub(t, kernel, dim_const(1));
+    return dim_add(t, dim_mul(t, steps, dim_const(window_dilation(w, i))), dim_const(1));
+}
+
 int window_out_dim(struct infer_ctx *ic, const struct window *w, int spatial, int i, struct dim in,
                    struct dim kernel, bool ceil_mode, struct dim *out)
 {
@@ -126,10 +132,10 @@ int window_out_dim(struct infer_ctx *ic, const struct window *w, int spatial, in
         *out = dim_div_ceil(t, in, s);
         return 0;
     }
-    if (kernel.kind != DIM_CONST || in.kind == DIM_UNKNOWN || kernel.v < 1 || kernel.v > INT32_MAX)
+    if (in.kind == DIM_UNKNOWN || (kernel.kind == DIM_CONST && (kernel.v < 1 || kernel.v > INT32_MAX)))
         return 0;
     int64_t before = explicit_pad(w, i), after = explicit_pad(w, spatial + i);
-    struct dim room = dim_add(t, in, dim_const(before + after - span(w, i, kernel.v)));
+    struct dim room = dim_sub(t, dim_add(t, in, dim_const(before + after)), span_dim(t, w, i, kernel));
     *out = dim_add(t, ceil_mode ? dim_div_ceil(t, room, s) : dim_div_floor(t, room, s), dim_const(1));
     if (ceil_mode)
         *out = dim_min(t, *out, dim_div_ceil(t, dim_add(t, in, dim_const(before)), s));

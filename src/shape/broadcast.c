@@ -13,8 +13,8 @@ static bool equal_but_clamps(struct infer_ctx *ic, struct dim a, struct dim b, s
     return dim_same(ua, ub) && (dim_same(a, ua) || dim_same(b, ub));
 }
 
-/* Where both are expressions that may differ, the result is one of them, or 0: nothing to write down. Rules
- * that guess equality here would be wrong for a dimension of 1. */
+/* Where both are expressions that may differ, the result is one of them, and which one is not known: to guess
+ * that they are equal would be wrong for a dimension of 1. */
 int ic_broadcast_dim(struct infer_ctx *ic, struct dim a, struct dim b, struct dim *out)
 {
     a = dim_resolve(ic->syms, a);
@@ -28,7 +28,7 @@ int ic_broadcast_dim(struct infer_ctx *ic, struct dim a, struct dim b, struct di
     } else if (a.kind == DIM_CONST || b.kind == DIM_CONST) {
         *out = a.kind == DIM_CONST ? a : b;
     } else if (a.kind == DIM_UNKNOWN || b.kind == DIM_UNKNOWN || !equal_but_clamps(ic, a, b, out)) {
-        *out = dim_unknown();
+        *out = dim_broadcast(ic->syms, a, b);
     }
     return 0;
 }

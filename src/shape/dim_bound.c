@@ -61,6 +61,8 @@ static struct range atom_range(const struct expr *e)
         r.lo = 0;
         return r;
     }
+    if (e->op == EX_BCAST)
+        return (struct range){0, 0, false, true};
     bool max = e->op == EX_MAX;
     r.no_lo = max ? a.no_lo && b.no_lo : a.no_lo || b.no_lo;
     r.no_hi = max ? a.no_hi || b.no_hi : a.no_hi && b.no_hi;

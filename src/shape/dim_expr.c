@@ -5,8 +5,9 @@
  *   - a single atom with coefficient 1 is the atom itself, a constant is no expression;
  *   - floor(a/b) with a number b has b > 1, every coefficient of a in [0, b), no common factor of the
  *     coefficients and b, and a is no floor atom plus a number (those nest into one division);
- *   - min and max have ordered arguments, neither known to be the smaller one.
- * So ((h + 1)/2 - 1) + 1 and (h - 1)/2 + 1 are one pointer. */
+ *   - min and max have ordered arguments, neither known to be the smaller one;
+ *   - broadcasts have two or more arguments, ordered, no number, no broadcast and none twice: the first one
+ * is a, the others are b. So ((h + 1)/2 - 1) + 1 and (h - 1)/2 + 1 are one pointer. */
 #include "shape/dim_expr.h"
 
 #include <stdio.h>
@@ -496,7 +497,7 @@ static struct dim div_number(struct symtab *t, struct dim a, int64_t b)
     return dim_add(t, sum_dim(t, &total), atom_dim(t, EX_FLOOR, rest, dim_const(b)));
 }
 
-/* b is an expression that is at least 1. */
+/* b is an expression that is at least 1, as far as the caller is concerned. */
 static struct dim div_symbolic(struct symtab *t, struct dim a, struct dim b)
 {
     struct dim whole = dim_div_exact(t, a, b);
@@ -535,6 +536,11 @@ struct dim dim_div_floor(struct symtab *t, struct dim a, struct dim b)
     if (b.kind == DIM_CONST)
         return div_number(t, a, b.v);
     return dim_cmp_ge(t, b, dim_const(1)) > 0 ? div_symbolic(t, a, b) : dim_unknown();
+}
+
+struct dim dim_div_even(struct symtab *t, struct dim a, struct dim b)
+{
+    return b.kind == DIM_EXPR && a.kind != DIM_UNKNOWN ? div_symbolic(t, a, b) : dim_div_floor(t, a, b);
 }
 
 struct dim dim_div_ceil(struct symtab *t, struct dim a, struct dim b)
@@ -595,4 +601,63 @@ struct dim dim_max(struct symtab *t, struct dim a, struct dim b)
 struct dim dim_min(struct symtab *t, struct dim a, struct dim b)
 {
     return extreme(t, EX_MIN, a, b);
+}
+
+/* ---- broadcast ---- */
+
+enum { BCAST_ARGS = 8 };
+
+static bool is_broadcast(struct dim d)
+{
+    return d.kind == DIM_EXPR && d.e->op == EX_BCAST;
+}
+
+static bool arg_before(struct dim a, struct dim b)
+{
+    return a.e->id < b.e->id;
+}
+
+/* Puts the arguments of d, or d itself, in order into arg[*n]; false: too many. */
+static bool add_args(struct dim d, struct dim *arg, int *n)
+{
+    for (bool more = true; more;) {
+        more = is_broadcast(d);
+        struct dim x = more ? d.e->a : d;
+        int i = *n;
+        while (i > 0 && arg_before(x, arg[i - 1]))
+            i--;
+        if (i == 0 || !dim_same(arg[i - 1], x)) {
+            if (*n == BCAST_ARGS)
+                return false;
+            memmove(&arg[i + 1], &arg[i], (size_t)(*n - i) * sizeof(*arg));
+            arg[i] = x;
+            ++*n;
+        }
+        if (more)
+            d = d.e->b;
+    }
+    return true;
+}
+
+struct dim dim_broadcast(struct symtab *t, struct dim a, struct dim b)
+{
+    struct dim arg[BCAST_ARGS], two = dim_const(2);
+    int n = 0;
+    if (dim_is(a, 1) || dim_same(a, b))
+        return b;
+    if (dim_is(b, 1))
+        return a;
+    if (unknown2(a, b) || const2(a, b))
+        return dim_unknown();
+    /* Where one is not 1, it is the result. */
+    if (a.kind == DIM_CONST || b.kind == DIM_CONST)
+        return a.kind == DIM_CONST ? a : b;
+    if (dim_cmp_ge(t, a, two) > 0 || dim_cmp_ge(t, b, two) > 0)
+        return dim_cmp_ge(t, a, two) > 0 ? a : b;
+    if (!add_args(a, arg, &n) || !add_args(b, arg, &n))
+        return dim_unknown();
+    struct dim all = arg[--n];
+    while (n-- > 0 && all.kind != DIM_UNKNOWN)
+        all = atom_dim(t, EX_BCAST, arg[n], all);
+    return all;
 }

@@ -1,7 +1,7 @@
 /* Arithmetic over dimensions. An expression is kept in one canonical form (a sum of products of atoms with
- * integer coefficients; atoms are symbols, floor divisions, minima and maxima), interned, so that equal means
- * the same pointer: (s + 1) - 1 is s, and 2*(s/2) is not s. Results that overflow int64 or grow past a bound
- * become DIM_UNKNOWN. */
+ * integer coefficients; atoms are symbols, floor divisions, minima, maxima and broadcasts), interned, so that
+ * equal means the same pointer: (s + 1) - 1 is s, and 2*(s/2) is not s. Results that overflow int64 or grow
+ * past a bound become DIM_UNKNOWN. */
 #ifndef OT_SHAPE_DIM_EXPR_H
 #define OT_SHAPE_DIM_EXPR_H
 
@@ -34,8 +34,16 @@ struct dim dim_div_ceil(struct symtab *t, struct dim a, struct dim b);
 /* a/b where it is known to come out even for all values (what Reshape's -1 is: 12*s*b/(4*b) is 3*s). Factors
  * of b are taken as nonzero. Unknown when the division is not exact symbolically. */
 struct dim dim_div_exact(struct symtab *t, struct dim a, struct dim b);
+/* a/b that comes out even, and b not 0, whenever the model runs: what makes the division legal. Rounded down
+ * where that cannot be told from the expression. */
+struct dim dim_div_even(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_max(struct symtab *t, struct dim a, struct dim b);
 struct dim dim_min(struct symtab *t, struct dim a, struct dim b);
+/* What two dims give that stand above each other in a broadcast: the other one where one is 1. Both are taken
+ * as >= 0 and as fit for it; unknown for numbers that are not. */
+struct dim dim_broadcast(struct symtab *t, struct dim a, struct dim b);
+/* Whether atom stands somewhere in d. */
+bool dim_contains(struct dim d, const struct expr *atom);
 /* d with every min(x, number), the number above 1, taken as x: slices are cut from tables ("the first s of
  * 512 positions") that real inputs do not outgrow. */
 struct dim dim_unclamp(struct symtab *t, struct dim d);

@@ -15,8 +15,10 @@ struct rule {
     struct dim (*symbol)(struct symtab *t, const void *user, const struct expr *sym, int depth);
     const void *user;
     bool unclamp;
+    bool learned; /* broadcasts too are replaced by what they were learned to equal */
 };
 
+static struct dim resolve(struct symtab *t, struct dim d, int depth);
 static struct dim subst(struct symtab *t, const struct rule *r, struct dim d, int depth);
 
 static struct dim subst_sum(struct symtab *t, const struct rule *r, const struct expr *e, int depth)
@@ -31,6 +33,20 @@ static struct dim subst_sum(struct symtab *t, const struct rule *r, const struct
     return sum;
 }
 
+static struct dim join(struct symtab *t, enum expr_op op, struct dim a, struct dim b)
+{
+    switch (op) {
+    case EX_FLOOR:
+        return dim_div_even(t, a, b); /* the divisor was fit for it before */
+    case EX_MIN:
+        return dim_min(t, a, b);
+    case EX_MAX:
+        return dim_max(t, a, b);
+    default:
+        return dim_broadcast(t, a, b);
+    }
+}
+
 static struct dim subst(struct symtab *t, const struct rule *r, struct dim d, int depth)
 {
     if (d.kind != DIM_EXPR)
@@ -41,24 +57,22 @@ static struct dim subst(struct symtab *t, const struct rule *r, struct dim d, in
         return subst_sum(t, r, d.e, depth);
     if (r->unclamp && d.e->op == EX_MIN && d.e->b.kind == DIM_CONST && d.e->b.v > 1)
         return subst(t, r, d.e->a, depth);
+    if (r->learned && d.e->op == EX_BCAST && d.e->is.kind != DIM_UNKNOWN)
+        return resolve(t, d.e->is, depth + 1);
     struct dim a = subst(t, r, d.e->a, depth), b = subst(t, r, d.e->b, depth);
     if (dim_same(a, d.e->a) && dim_same(b, d.e->b))
         return d;
-    if (d.e->op == EX_FLOOR)
-        return dim_div_floor(t, a, b);
-    return d.e->op == EX_MIN ? dim_min(t, a, b) : dim_max(t, a, b);
+    return join(t, d.e->op, a, b);
 }
 
 /* ---- learned equalities ---- */
-
-static struct dim resolve(struct symtab *t, struct dim d, int depth);
 
 static struct dim learned(struct symtab *t, const void *user, const struct expr *sym, int depth)
 {
     (void)user;
     struct dim d = {DIM_EXPR, 0, sym};
-    while (d.kind == DIM_EXPR && d.e->op == EX_SYM && d.e->a.kind != DIM_UNKNOWN)
-        d = d.e->a;
+    while (d.kind == DIM_EXPR && d.e->op == EX_SYM && d.e->is.kind != DIM_UNKNOWN)
+        d = d.e->is;
     return d.kind == DIM_EXPR && d.e->op != EX_SYM ? resolve(t, d, depth + 1) : d;
 }
 
@@ -68,7 +82,7 @@ static struct dim resolve(struct symtab *t, struct dim d, int depth)
         return d;
     struct expr *e = (struct expr *)d.e;
     if (e->gen != t->gen) {
-        struct dim r = subst(t, &(struct rule){.symbol = learned}, d, depth);
+        struct dim r = subst(t, &(struct rule){.symbol = learned, .learned = true}, d, depth);
         e->known = r.kind == DIM_UNKNOWN ? d : r;
         e->gen = t->gen;
     }
@@ -88,49 +102,55 @@ size_t dim_mark(const struct symtab *t)
 void dim_forget(struct symtab *t, size_t mark)
 {
     while (t->ntrail > mark)
-        t->trail[--t->ntrail]->a = dim_unknown();
+        t->trail[--t->ntrail]->is = dim_unknown();
     t->gen++;
 }
 
 /* Not remembering for want of memory is harmless: less is known. */
-static void learn(struct symtab *t, const struct expr *sym, struct dim d)
+static void learn(struct symtab *t, const struct expr *atom, struct dim d)
 {
     struct expr **p = arena_grow(t->arena, t->trail, t->ntrail, &t->cap_trail, sizeof(*p));
     if (!p)
         return;
     t->trail = p;
-    p[t->ntrail++] = (struct expr *)sym;
-    p[t->ntrail - 1]->a = d;
+    p[t->ntrail++] = (struct expr *)atom;
+    p[t->ntrail - 1]->is = d;
     t->gen++;
 }
 
-static bool contains(struct dim d, const struct expr *sym)
+bool dim_contains(struct dim d, const struct expr *atom)
 {
     if (d.kind != DIM_EXPR)
         return false;
-    if (d.e->op == EX_SYM)
-        return d.e == sym;
+    if (d.e == atom || d.e->op == EX_SYM)
+        return d.e == atom;
     if (d.e->op != EX_SUM)
-        return contains(d.e->a, sym) || contains(d.e->b, sym);
+        return dim_contains(d.e->a, atom) || dim_contains(d.e->b, atom);
     for (int i = 0; i < d.e->nterms; i++) {
         for (int k = 0; k < d.e->term[i].n; k++) {
-            if (contains((struct dim){DIM_EXPR, 0, d.e->term[i].atom[k]}, sym))
+            if (dim_contains((struct dim){DIM_EXPR, 0, d.e->term[i].atom[k]}, atom))
                 return true;
         }
     }
     return false;
 }
 
-/* From zero == diff: what the symbol of term i equals. Unknown when the term is no lone symbol, the symbol
- * stands elsewhere too, or the rest is no multiple of the coefficient. */
+/* What may be replaced by what it equals. */
+static bool replaceable(const struct expr *e)
+{
+    return e->op == EX_SYM || e->op == EX_BCAST;
+}
+
+/* From zero == diff: what the symbol (or broadcast) of term i equals. Unknown when the term is no lone one,
+ * it stands elsewhere too, or the rest is no multiple of the coefficient. */
 static struct dim solve_for(struct symtab *t, struct dim diff, int i)
 {
     const struct term *x = &diff.e->term[i];
-    if (x->n != 1 || x->atom[0]->op != EX_SYM)
+    if (x->n != 1 || !replaceable(x->atom[0]))
         return dim_unknown();
     struct dim sym = {DIM_EXPR, 0, x->atom[0]};
     struct dim rest = dim_sub(t, diff, dim_mul(t, dim_const(x->coef), sym));
-    if (rest.kind == DIM_UNKNOWN || contains(rest, sym.e))
+    if (rest.kind == DIM_UNKNOWN || dim_contains(rest, sym.e))
         return dim_unknown();
     return dim_div_exact(t, dim_sub(t, dim_const(0), rest), dim_const(x->coef));
 }
@@ -140,32 +160,44 @@ static bool bare(struct dim d, const struct expr *sym)
     return d.kind == DIM_EXPR && d.e == sym;
 }
 
-/* a and b differ, and are not both symbols or numbers. A fresh symbol is always worth replacing; one that the
- * model named only by a number, or where it stands alone on its side. */
+/* How gladly an atom is replaced by d, which it equals: 0 not at all. A fresh symbol always; one that the
+ * model named only by a number, or where it stands alone on its side; a broadcast when there is nothing
+ * better. */
+static int wish(const struct expr *atom, struct dim d, struct dim a, struct dim b)
+{
+    if (d.kind == DIM_UNKNOWN || (d.kind == DIM_CONST && d.v < 0))
+        return 0;
+    if (atom->op == EX_BCAST)
+        return 1;
+    if (atom->fresh)
+        return 3;
+    return d.kind == DIM_CONST || bare(a, atom) || bare(b, atom) ? 2 : 0;
+}
+
+/* a and b differ, and are not both symbols or numbers. */
 static void solve(struct symtab *t, struct dim a, struct dim b)
 {
     struct dim diff = dim_sub(t, a, b), best = dim_unknown();
-    const struct expr *sym = NULL;
+    const struct expr *atom = NULL;
+    int most = 0;
     if (diff.kind != DIM_EXPR)
         return;
     if (diff.e->op != EX_SUM) {
-        if (diff.e->op == EX_SYM)
+        if (replaceable(diff.e))
             learn(t, diff.e, dim_const(0));
         return;
     }
     for (int i = 0; i < diff.e->nterms; i++) {
         struct dim d = solve_for(t, diff, i);
-        if (d.kind == DIM_UNKNOWN)
+        int w = d.kind == DIM_UNKNOWN ? 0 : wish(diff.e->term[i].atom[0], d, a, b);
+        if (w <= most)
             continue;
-        const struct expr *s = diff.e->term[i].atom[0];
-        bool ok = s->fresh || d.kind == DIM_CONST || bare(a, s) || bare(b, s);
-        if (!ok || (d.kind == DIM_CONST && d.v < 0) || (sym && (sym->fresh || !s->fresh)))
-            continue;
-        sym = s;
+        most = w;
+        atom = diff.e->term[i].atom[0];
         best = d;
     }
-    if (sym)
-        learn(t, sym, best);
+    if (atom)
+        learn(t, atom, best);
 }
 
 bool dim_unify(struct symtab *t, struct dim a, struct dim b)
@@ -203,11 +235,11 @@ static struct dim bound(struct symtab *t, const void *user, const struct expr *s
 struct dim dim_eval(struct symtab *t, const struct binding *b, struct dim d)
 {
     if (d.kind == DIM_EXPR && b)
-        d = subst(t, &(struct rule){bound, b, false}, d, 0);
+        d = subst(t, &(struct rule){.symbol = bound, .user = b}, d, 0);
     if (d.kind != DIM_EXPR)
         return d;
     d = dim_resolve(t, d);
-    return d.kind == DIM_EXPR && b ? subst(t, &(struct rule){bound, b, false}, d, 0) : d;
+    return d.kind == DIM_EXPR && b ? subst(t, &(struct rule){.symbol = bound, .user = b}, d, 0) : d;
 }
 
 static bool bind_symbol(struct arena *a, struct binding *b, const struct expr *sym, int64_t v)
@@ -222,7 +254,7 @@ static bool bind_symbol(struct arena *a, struct binding *b, const struct expr *s
 
 bool binding_set(struct symtab *t, struct arena *a, struct binding *b, struct dim d, int64_t v)
 {
-    struct dim now = d.kind == DIM_EXPR ? subst(t, &(struct rule){bound, b, false}, d, 0) : d;
+    struct dim now = d.kind == DIM_EXPR ? subst(t, &(struct rule){.symbol = bound, .user = b}, d, 0) : d;
     if (now.kind == DIM_UNKNOWN)
         return true;
     if (now.kind == DIM_CONST)

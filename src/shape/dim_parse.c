@@ -112,12 +112,16 @@ static bool word_is(const char *s, size_t n, const char *name)
 static struct rat parse_call(struct parser *p, const char *name, size_t n)
 {
     struct rat a = parse_sum(p);
-    bool min = word_is(name, n, "min"), max = word_is(name, n, "max");
-    while ((min || max) && !p->failed && accept(p, ',')) {
+    struct dim (*join)(struct symtab *, struct dim, struct dim) = word_is(name, n, "min")   ? dim_min
+                                                                  : word_is(name, n, "max") ? dim_max
+                                                                  : word_is(name, n, "broadcast")
+                                                                      ? dim_broadcast
+                                                                      : NULL;
+    while (join && !p->failed && accept(p, ',')) {
         struct rat b = parse_sum(p);
         if (p->failed || a.den != 1 || b.den != 1)
             return fail(p);
-        a = make(p, min ? dim_min(p->t, a.num, b.num) : dim_max(p->t, a.num, b.num), 1);
+        a = make(p, join(p->t, a.num, b.num), 1);
     }
     if (p->failed || !accept(p, ')'))
         return fail(p);
@@ -125,7 +129,7 @@ static struct rat parse_call(struct parser *p, const char *name, size_t n)
         return to_floor(p, a);
     if (word_is(name, n, "ceil") || word_is(name, n, "ceiling"))
         return to_ceil(p, a);
-    return min || max ? a : fail(p);
+    return join ? a : fail(p);
 }
 
 static bool name_char(char c)

@@ -170,6 +170,82 @@ static void test_learning(void **state)
     expect_same(dim_resolve(t, u), u);
 }
 
+static void test_broadcast(void **state)
+{
+    struct symtab *t = ((struct world *)*state)->t;
+    struct dim a = dim_symbol(t, "a"), b = dim_symbol(t, "b"), c = dim_symbol(t, "c");
+    struct dim ab = dim_broadcast(t, a, b), two = dim_const(2);
+
+    expect_text(ab, "broadcast(a, b)");
+    expect_same(ab, dim_broadcast(t, b, a));
+    expect_same(ab, dim_broadcast(t, a, ab));
+    expect_same(ab, dim_broadcast(t, ab, dim_const(1)));
+    expect_same(two, dim_broadcast(t, ab, two));
+    expect_same(dim_const(0), dim_broadcast(t, dim_const(0), a));
+    /* What is at least 2 is the result. */
+    expect_same(dim_add(t, a, two), dim_broadcast(t, b, dim_add(t, a, two)));
+    assert_int_equal(dim_broadcast(t, two, dim_const(3)).kind, DIM_UNKNOWN);
+    struct dim abc = dim_broadcast(t, ab, c);
+    expect_same(abc, dim_broadcast(t, dim_broadcast(t, c, b), a));
+    expect_text(abc, "broadcast(a, b, c)");
+    expect_same(abc, dim_symbol(t, "broadcast(c, a, b)"));
+
+    assert_int_equal(dim_cmp_ge(t, ab, dim_const(0)), 1);
+    assert_int_equal(dim_cmp_ge(t, ab, a), 0);
+
+    size_t mark = dim_mark(t);
+    assert_true(dim_unify(t, abc, dim_const(7)));
+    expect_same(dim_resolve(t, dim_add(t, abc, a)), dim_add(t, a, dim_const(7)));
+    assert_true(dim_unify(t, ab, a));
+    expect_same(dim_resolve(t, ab), a);
+    assert_true(dim_unify(t, b, two));
+    expect_same(dim_resolve(t, dim_broadcast(t, b, c)), two);
+    dim_forget(t, mark);
+    expect_same(dim_resolve(t, ab), ab);
+}
+
+/* Against the definition, over all sizes that fit each other. */
+static void test_broadcast_values(void **state)
+{
+    struct world *w = *state;
+    struct dim sym[3] = {dim_symbol(w->t, "a"), dim_symbol(w->t, "b"), dim_symbol(w->t, "c")};
+    struct dim all = dim_broadcast(w->t, dim_broadcast(w->t, sym[2], sym[0]), sym[1]);
+
+    for (int i = 0; i < 64; i++) {
+        int64_t x[3] = {i % 4, i / 4 % 4, i / 16}, want = 1;
+        struct binding b = {0};
+        bool fits = true;
+        for (int k = 0; k < 3; k++) {
+            fits &= want == 1 || x[k] == 1 || x[k] == want;
+            want = want == 1 ? x[k] : want;
+            assert_true(binding_set(w->t, &w->arena, &b, sym[k], x[k]));
+        }
+        struct dim got = dim_eval(w->t, &b, all);
+        if (fits)
+            expect_same(got, dim_const(want));
+        else
+            assert_int_equal(got.kind, DIM_UNKNOWN);
+    }
+}
+
+static void test_even_division(void **state)
+{
+    struct world *w = *state;
+    struct dim a = dim_symbol(w->t, "a"), b = dim_symbol(w->t, "b");
+    struct dim q = dim_div_even(w->t, dim_mul(w->t, a, dim_const(3)), dim_mul(w->t, b, dim_const(4)));
+    struct binding bind = {0};
+
+    expect_same(dim_div_even(w->t, dim_mul(w->t, a, b), b), a);
+    assert_int_equal(dim_div_floor(w->t, a, b).kind, DIM_UNKNOWN);
+    assert_int_equal(q.kind, DIM_EXPR);
+    assert_true(binding_set(w->t, &w->arena, &bind, a, 8));
+    assert_int_equal(dim_eval(w->t, &bind, q).kind, DIM_EXPR);
+    assert_true(binding_set(w->t, &w->arena, &bind, b, 2));
+    expect_same(dim_eval(w->t, &bind, q), dim_const(3));
+    bind.e[1].v = 0;
+    assert_int_equal(dim_eval(w->t, &bind, q).kind, DIM_UNKNOWN);
+}
+
 /* 30,000 symbols chained: no recursion as deep as the chain. */
 static void test_long_chain(void **state)
 {
@@ -397,6 +473,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_learning, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_broadcast, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_broadcast_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_even_division, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_chain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_binding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),

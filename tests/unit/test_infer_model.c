@@ -210,6 +210,41 @@ static void test_declared(void **state)
     assert_null(w->res.type[custom->id]);
 }
 
+/* Two inputs with dims of their own meet: neither is guessed to be the other one. */
+static void test_broadcast(void **state)
+{
+    struct world *w = *state;
+    struct value *x = input(w, "x", DIMS("batch", "seq", "8")), *m = input(w, "m", DIMS("rows", "1", "8"));
+    struct value *y = op(w, "Add", "y", x, m), *z = op(w, "Mul", "z", y, x);
+
+    assert_int_equal(run(w, (struct infer_env){0}), 0);
+    expect(w, y, "float[broadcast(batch, rows),seq,8]");
+    expect(w, z, "float[broadcast(batch, rows),seq,8]");
+    y->declared = type(w, DT_FLOAT, DIMS("1", "seq", "8"));
+    assert_int_equal(run(w, (struct infer_env){0}), 0);
+    expect(w, y, "float[broadcast(batch, rows),seq,8]");
+    /* A declaration may say which of both it is. */
+    y->declared = type(w, DT_FLOAT, DIMS("batch", "seq", "8"));
+    assert_int_equal(run(w, (struct infer_env){0}), 0);
+    expect(w, y, "float[batch,seq,8]");
+    expect(w, z, "float[batch,seq,8]");
+}
+
+/* What -1 stands for in a shape made from another tensor's is a quotient. */
+static void test_reshape_quotient(void **state)
+{
+    struct world *w = *state;
+    struct value *x = input(w, "x", DIMS("a", "b")), *like = input(w, "like", DIMS("c", "d"));
+    struct value *shape = op(w, "Shape", "shape", like, NULL);
+    struct value *rows = op(w, "Gather", "rows", shape, ints(w, w->g, "zero", (int64_t[]){0}, 1));
+    struct node *cat = node_in(w, w->g, "Concat", "target", rows, ints(w, w->g, "rest", (int64_t[]){-1}, 1));
+    assert_int_equal(node_set_attr_int(&w->cx, cat, "axis", 0), 0);
+    struct value *y = op(w, "Reshape", "y", x, cat->out[0]);
+
+    assert_int_equal(run(w, (struct infer_env){0}), 0);
+    expect(w, y, "float[c,floor(a*b/c)]");
+}
+
 static void test_keep_going(void **state)
 {
     struct world *w = *state;
@@ -408,6 +443,8 @@ int main(void)
         TEST(test_shape_chain),
         TEST(test_binding),
         TEST(test_declared),
+        TEST(test_broadcast),
+        TEST(test_reshape_quotient),
         TEST(test_keep_going),
         TEST(test_if),
         TEST(test_function_attributes),

@@ -564,6 +564,39 @@ static void symbolic_extent(void **state)
     assert_true(dim_is(dim_eval(t, &b, types[0]->dims[2]), 18));
 }
 
+/* Kernels whose extent is a symbol too, and what a transposed convolution makes of them. */
+static void symbolic_kernel(void **state)
+{
+    struct world *w = *state;
+    const int64_t three[2] = {3, 3}, pads[4] = {1, 0, 1, 0};
+    for (int transposed = 0; transposed < 2; transposed++) {
+        start(w, "", transposed ? "ConvTranspose" : "Conv", 11, 2, 1);
+        set_ints(w, "strides", three, 2);
+        set_ints(w, "pads", pads, 4);
+        struct type *types[MOST] = {0}, *x = arena_zalloc(&w->arena, sizeof *x),
+                    *k = arena_zalloc(&w->arena, sizeof *k);
+        const struct type *ins[2] = {x, k};
+        const struct tensor *konst[2] = {0};
+        const void *params;
+        struct symtab *t = model_syms(w->m);
+        *x = *k = (struct type){.kind = TY_TENSOR, .dt = DT_FLOAT, .rank = 4};
+        x->dims = arena_array(&w->arena, 4, sizeof *x->dims);
+        k->dims = arena_array(&w->arena, 4, sizeof *k->dims);
+        for (int i = 0; i < 4; i++) {
+            x->dims[i] = i < 2 ? dim_const(2) : dim_symbol(t, i == 2 ? "h" : "w");
+            k->dims[i] = i < 2 ? dim_const(2) : dim_symbol(t, i == 2 ? "kh" : "kw");
+        }
+        assert_int_equal(op_resolve(&w->cx, w->n), 0);
+        assert_int_equal(node_params(&w->cx, w->n, &params), 0);
+        assert_int_equal(infer_node(&w->cx, w->n, params, t, &w->arena, ins, konst, types), 0);
+        struct binding b = {0};
+        assert_true(binding_set(t, &w->arena, &b, dim_symbol(t, "h"), 11));
+        assert_true(binding_set(t, &w->arena, &b, dim_symbol(t, "kh"), 4));
+        /* (11 + 2 - 4)/3 + 1, and 10*3 + 4 - 2 */
+        assert_true(dim_is(dim_eval(t, &b, types[0]->dims[2]), transposed ? 32 : 4));
+    }
+}
+
 /* A window that cannot fit, channels that do not: errors, not runs. */
 static void refuses_what_does_not_fit(void **state)
 {
@@ -602,6 +635,7 @@ int main(void)
         T(pad_cuts_and_reflects),
         T(pooled_extents),
         T(symbolic_extent),
+        T(symbolic_kernel),
         T(refuses_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
