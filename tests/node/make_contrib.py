@@ -6,6 +6,7 @@ around the node, so these get the tolerance of their type. Needs numpy, onnx and
     tests/node/make_contrib.py           write the archive
     tests/node/make_contrib.py --list    name the cases
 """
+import math
 import multiprocessing
 import sys
 
@@ -297,12 +298,86 @@ def grouped():
                qk_norm_epsilon=1e-3, **attrs)
 
 
+# ---- what ai.onnx has too, and gates ----
+
+def same():
+    x = f(2, 3, 4)
+    yield case("plain", "GatherND", [x, i64([[0, 1]], [[1, 2]])])
+    yield case("int32_strings", "GatherND", [np.array([["a", "b"], ["c", "d"]], object), i32([0, 1], [1, 0])])
+    for dt in (np.float32, np.float64, np.int64, np.uint8, np.float16):
+        yield case(f"{np.dtype(dt).name}", "ExpandDims", [(x * 9).astype(dt), np.array(1, np.int32)])
+    yield case("negative", "ExpandDims", [x, np.array(-1, np.int32)])
+    for dt in (np.float32, np.float64, np.int64):
+        yield case(f"{np.dtype(dt).name}", "Trilu", [(x * 9).astype(dt)])
+    yield case("lower", "Trilu", [x, np.array(-1, np.int64)], upper=0)
+    yield case("above", "Trilu", [x, np.array(2, np.int64)])
+    for mode in ("constant", "reflect", "edge"):
+        yield case(mode, "Pad", [x, i64(0, 1, 2, 0, 1, 1)], mode=mode)
+    yield case("value", "Pad", [x, i64(0, 1, 2, 0, 0, 1), np.array([3.5], np.float32)])
+    yield case("row", "Pad", [x, i64([0, 1, 2, 0, 0, 1])])
+    yield case("float32", "SampleOp", [x])
+    image, grid = f(1, 2, 4, 5), f(1, 3, 3, 2)
+    for mode in ("bilinear", "nearest", "bicubic"):
+        for pad in ("zeros", "border", "reflection"):
+            if (mode, pad) == ("bicubic", "border"):
+                continue  # ONNX Runtime clamps the position, the specification what is read around it
+            yield case(f"{mode}_{pad}", "GridSample", [image, grid], mode=mode, padding_mode=pad, align_corners=int(pad != "border"))
+    x, w, b = f(2, 3, 5), f(3, 1, 4), f(3)
+    yield case("plain", "CausalConvWithState", [x, w], 2)
+    yield case("past", "CausalConvWithState", [x, w, b, f(2, 3, 3)], 2, activation="silu")
+    bt, hq, hk, d = (1, 3), 2, 2, 4
+    q, k, v = f(*bt, hq * d), f(*bt, hk * d), f(*bt, hk * 3)
+    decay, beta = -np.abs(f(*bt, hk)), np.abs(f(*bt, hk))
+    heads = {"q_num_heads": hq, "kv_num_heads": hk}
+    yield case("linear", "LinearAttention", [q, k, v], 2, update_rule="linear", **heads)
+    yield case("gated", "LinearAttention", [q, k, v, None, decay], 2, update_rule="gated", **heads)
+    yield case("delta", "LinearAttention", [q, k, v, None, None, beta], 2, update_rule="delta", **heads)
+    yield case("gated_delta", "LinearAttention", [q, k, v, f(1, hk, d, 3), decay, beta], 2, scale=0.5, **heads)
+
+
+def soft(x, axis):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def gates():
+    for dt in (np.float32, np.float16):
+        t = np.dtype(dt).name
+        x, y, g = f(2, 3, 8, dt=dt), f(2, 3, 8, dt=dt), f(2, 3, 1, dt=dt)
+        yield case(t, "GatedAdd", [x, y, g])
+        yield case(t, "GatedRMSNorm", [x, f(4, dt=dt), y])
+        yield case(f"{t}_sigmoid", "GatedRMSNorm", [x, f(8, dt=dt), y], activation="sigmoid", epsilon=1e-2)
+        yield case(t, "ScaledSiLU", [x], alpha=1.7)
+        yield case(f"{t}_input", "ScaledSiLU", [x, np.array(0.3, np.float32)])
+        yield case(t, "BranchwiseRMSNorm", [x])
+        yield case(f"{t}_scale", "BranchwiseRMSNorm", [x, f(3, 8)], epsilon=1e-2)
+        yield case(f"{t}_flat", "BranchwiseRMSNorm", [x, f(4)], num_branches=2)
+        yield case(f"{t}_flat_scale", "BranchwiseRMSNorm", [x, f(8)], num_branches=2)
+        a = f(2, 3, 4, dt=dt)
+        yield case(t, "LinearAttentionGate", [a, f(4), -np.abs(f(4))])
+        yield case(f"{t}_beta", "LinearAttentionGate", [a, f(4), -np.abs(f(4)), f(2, 3, 4, dt=dt)], 2)
+    # No CPU kernels in ONNX Runtime: from the definitions.
+    x, bias, skip = f(2, 3, 8), f(8), f(2, 3, 8)
+    yield case("plain", "BiasAdd", [x, bias, skip], expect=[x + bias + skip])
+    left, right = np.split(x + bias, 2, axis=-1)
+    erf = np.vectorize(math.erf)
+    yield case("plain", "BiasSplitGelu", [x, bias], expect=[(left * 0.5 * right * (1 + erf(right / math.sqrt(2)))).astype("f")])
+    x = f(2, 2, 3, 4)
+    for name, b, inner in (("inner", f(2, 1, 1, 4), 1), ("outer", f(1, 2, 3, 4), 0), ("same", f(2, 2, 3, 4), 1),
+                           ("low_rank", f(3, 4), 0)):
+        yield case(name, "BiasSoftmax", [x, b], axis=3, is_inner_broadcast=inner, expect=[soft(x + b, -1)])
+    y = soft((x + b).reshape(2, 2, 12), -1).reshape(x.shape)
+    yield case("flat_axis", "BiasSoftmax", [x, b], axis=2, is_inner_broadcast=0, expect=[y])
+
+
 def all_cases():
     yield from products()
     yield from norms()
     yield from attentions()
     yield from rotaries()
     yield from grouped()
+    yield from same()
+    yield from gates()
 
 
 if __name__ == "__main__":
