@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "kern/bcast.h"
+#include "kern/blk.h"
 #include "kern/cast.h"
 #include "kern/conv.h"
 #include "kern/gemm.h"
@@ -23,6 +24,7 @@
 struct kern {
     struct gemm_kern gemm;
     struct conv_kern conv;
+    struct blk_kern blk;
     struct vec_kern vec;
     struct reduce_kern reduce;
     struct norm_kern norm;

@@ -157,7 +157,7 @@ static int check_t_lists(struct infer_ctx *ic, const struct conv_attrs *a, int s
     return 0;
 }
 
-static int conv_spatial(struct infer_ctx *ic, const struct conv_attrs *a, int w, int spatial, struct dim *d)
+int conv_infer_spatial(struct infer_ctx *ic, const struct conv_attrs *a, int w, int spatial, struct dim *d)
 {
     int r = window_check(ic, &a->w, spatial);
     if (!r && a->transposed)
@@ -189,7 +189,7 @@ int conv_infer_shape(struct infer_ctx *ic, const struct conv_attrs *a, int w, in
     if (rw >= 0)
         r = infer_channels(ic, a, w, &d[1]);
     if (!r)
-        r = conv_spatial(ic, a, w, rank - 2, d + 2);
+        r = conv_infer_spatial(ic, a, w, rank - 2, d + 2);
     if (!r && ic_has(ic, b) && ic_rank(ic, b) >= 0) {
         r = ic_need_rank(ic, b, 1, 1);
         if (!r)

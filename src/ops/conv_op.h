@@ -18,6 +18,8 @@ struct conv_attrs {
 int conv_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params);
 /* Output 0, of type dt: W is input w, the bias input b. */
 int conv_infer_shape(struct infer_ctx *ic, const struct conv_attrs *a, int w, int b, enum dtype dt);
+/* Extents of output 0 along its spatial axes. */
+int conv_infer_spatial(struct infer_ctx *ic, const struct conv_attrs *a, int w, int spatial, struct dim *d);
 /* Multiply-accumulates: every output (transposed: input) element meets the weights of one filter. */
 int conv_macs(struct infer_ctx *ic, const struct conv_attrs *a, int w, struct op_cost *out);
 bool conv_supports(const struct bind_ctx *bc, const void *params, char *why, size_t size);

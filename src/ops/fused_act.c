@@ -97,3 +97,9 @@ void fused_act_run(struct exec_ctx *ec, const struct fused_act *f, bool whole, e
     struct act_job j = {ec, f, dt, y};
     par_for(ec->pool, n, 16384, act_range, &j);
 }
+
+void fused_act_piece(const struct kern *k, const struct fused_act *f, float *y, int64_t n)
+{
+    if (f->after)
+        un_run(k, f->un, DT_FLOAT, y, y, (size_t)n, &f->p);
+}

@@ -244,6 +244,39 @@ const struct op op_GlobalMaxPool = POOL("GlobalMaxPool", global_parse);
 const struct op op_LpPool = POOL("LpPool", pool_parse);
 const struct op op_MaxPool = POOL("MaxPool", pool_parse);
 
+/* ---- onnxtool.BlockedMaxPool, BlockedAveragePool: images in blocked layout (see blocked.c) ---- */
+
+static int blocked_ref(struct exec_ctx *ec, const void *params)
+{
+    const struct pool_attrs *a = params;
+    const struct tensor *x = ec->in[0];
+    const struct kern *k = ec->kern;
+    struct pool_params p;
+    if (x->dt != DT_FLOAT || x->rank != 4 || x->dims[1] % k->blk.conv->block)
+        return ec_unsupported(ec, 0);
+    int r = fill_params(ec->cx, a, x, &p);
+    if (r || !ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
+        return r;
+    struct conv_params q = {
+        .n = x->dims[0], .ci = x->dims[1], .co = x->dims[1], .groups = x->dims[1], .rank = 2};
+    for (int i = 0; i < 2; i++) {
+        q.in[i] = p.in[i], q.out[i] = p.out[i], q.kernel[i] = p.kernel[i];
+        q.stride[i] = p.stride[i], q.dilation[i] = p.dilation[i], q.pad[i] = p.pad[i];
+    }
+    blk_pool(k, &q, a->kind == POOL_MAX ? k->blk.max_pool : k->blk.avg_pool, p.count_include_pad, p.pad_end,
+             x->data, ec->out[0]->data, ec->pool);
+    return 0;
+}
+
+#define BLOCKED_POOL(opname)                                                                                 \
+    {                                                                                                        \
+        .domain = "onnxtool", .name = opname, .tol = TOL_ROUND, .params_size = sizeof(struct pool_attrs),    \
+        .parse = pool_parse, .infer = pool_infer, .ref = blocked_ref,                                        \
+    }
+
+const struct op op_onnxtool_BlockedAveragePool = BLOCKED_POOL("BlockedAveragePool");
+const struct op op_onnxtool_BlockedMaxPool = BLOCKED_POOL("BlockedMaxPool");
+
 /* ---- MaxRoiPool ---- */
 
 struct max_roi {

@@ -136,5 +136,7 @@ bool node_is(const struct node *n, const char *op_type)
 
 const struct type *pass_type(const struct pass_ctx *pc, const struct value *v)
 {
-    return v && v->id < pc->ex->types.nvalues ? pc->ex->types.type[v->id] : NULL;
+    if (!v)
+        return NULL;
+    return v->id < pc->ex->types.nvalues ? pc->ex->types.type[v->id] : v->type;
 }

@@ -59,7 +59,7 @@ bool pass_pinned(const struct pass_ctx *pc, const struct value *v);
 struct node *pass_sole_user(const struct pass_ctx *pc, const struct value *v);
 /* n is op_type of the default domain. */
 bool node_is(const struct node *n, const char *op_type);
-/* Inferred type of v, NULL. */
+/* Inferred type of v, NULL. Of a value made since the last inference: the type that the pass gave it. */
 const struct type *pass_type(const struct pass_ctx *pc, const struct value *v);
 
 #endif

@@ -541,6 +541,53 @@ static void unknown_passes_are_refused(void **state)
     assert_non_null(strstr(last_message(), "did you mean 'remove_dead'?"));
 }
 
+/* x -> Conv -> Relu -> depthwise Conv -> Concat with itself -> MaxPool -> y; the first Relu is read plain too
+ * when `tap` is. */
+static struct model *conv_run(int64_t channels, bool tap)
+{
+    struct build b = build_new(&cx, 17);
+    static float w[64 * 3 * 9], d[64 * 9];
+    char dims[2][32];
+    for (int i = 0; i < 64 * 27; i++)
+        w[i] = (float)((i * 7) % 11 - 5) / 8;
+    for (int i = 0; i < 64 * 9; i++)
+        d[i] = (float)((i * 5) % 13 - 6) / 8;
+    snprintf(dims[0], sizeof dims[0], "%d 3 3 3", (int)channels);
+    snprintf(dims[1], sizeof dims[1], "%d 1 3 3", (int)channels);
+    build_in(&b, "x", DT_FLOAT, "1 3 12 13");
+    build_const(&b, "w", DT_FLOAT, dims[0], w);
+    build_const(&b, "d", DT_FLOAT, dims[1], d);
+    build_node(&b, "Conv", "x w", "c");
+    build_node(&b, "Relu", "c", "r");
+    static const int64_t two[] = {2, 2};
+    struct node *dw = build_node(&b, "Conv", "r d", "e"), *cat = build_node(&b, "Concat", "e e", "f");
+    assert_int_equal(node_set_attr_int(&cx, dw, "group", channels), OK);
+    assert_int_equal(node_set_attr_int(&cx, cat, "axis", 1), OK);
+    assert_int_equal(node_set_attr_ints(&cx, build_node(&b, "MaxPool", "f", "y"), "kernel_shape", two, 2),
+                     OK);
+    build_out(&b, "y", DT_FLOAT, NULL);
+    if (tap) {
+        build_node(&b, "Softmax", "r", "s");
+        build_out(&b, "s", DT_FLOAT, NULL);
+    }
+    return b.m;
+}
+
+static void runs_of_convolutions_are_blocked(void **state)
+{
+    (void)state;
+    becomes(conv_run(32, false), all, "BlockedConv BlockedConv Concat BlockedMaxPool FromBlocked");
+    becomes(conv_run(32, true), all,
+            "BlockedConv FromBlocked BlockedConv Concat BlockedMaxPool FromBlocked Softmax");
+    /* blocks that are not full cannot be put side by side; too few channels are left alone */
+    becomes(conv_run(34, false), all, "BlockedConv BlockedConv FromBlocked Concat MaxPool");
+    becomes(conv_run(3, false), all, "FusedConv Conv Concat MaxPool");
+    becomes(conv_run(32, false), (struct session_opts){.level = OPT_ALL, .keep = LIST("e")},
+            "BlockedConv FromBlocked Conv Concat MaxPool");
+    same_numbers(conv_run(32, true), conv_run(32, true), all, 1e-5);
+    same_numbers(conv_run(34, false), conv_run(34, false), all, 1e-5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,6 +601,7 @@ int main(void)
         cmocka_unit_test(failing_nodes_are_not_folded),
         cmocka_unit_test(what_changes_nothing_goes),
         cmocka_unit_test(what_nothing_reads_goes),
+        cmocka_unit_test(runs_of_convolutions_are_blocked),
         cmocka_unit_test(batch_normalization_goes_into_the_weights),
         cmocka_unit_test(batch_normalization_stays_where_others_read_the_convolution),
         cmocka_unit_test(activations_join_the_convolution),

@@ -33,6 +33,8 @@ static int fuse(struct pass_ctx *pc, struct conv_match *m)
         ins[i] = conv->in[i];
     ins[3] = m->residual;
     int rc = value_new(cx, g, NULL, &out);
+    if (!rc) /* it may be the residual of the next one */
+        rc = (out->type = type_copy(&pc->m->arena, pass_type(pc, conv->out[0]))) ? OK : err_nomem(cx);
     if (!rc)
         rc = node_new(cx, g, m->act ? m->act : m->add, "com.microsoft", "FusedConv", conv->name, ins,
                       m->residual ? 4 : conv->nin, &out, 1, &f);
