@@ -1,35 +1,10 @@
-/* Normalizations and biased activations of com.microsoft, computed in double: SkipLayerNormalization and its
- * simplified (root mean square) form, EmbedLayerNormalization, BiasGelu, FastGelu. */
+/* Normalizations and biased activations of com.microsoft: SkipLayerNormalization and its simplified (root
+ * mean square) form, EmbedLayerNormalization, BiasGelu, FastGelu. float and narrower compute in float on the
+ * kernels of the plain operators, float64 in double. */
 #include <math.h>
 #include <string.h>
 
 #include "ops/contrib.h"
-
-/* ---- one row ---- */
-
-struct row_norm {
-    const double *gamma, *beta; /* beta NULL: none */
-    double epsilon;
-    bool simplified; /* by the root mean square, no mean taken off */
-    int64_t n;
-};
-
-/* y may be x. mean and inv (NULL: not wanted) get what the row was normalized by. */
-static void norm_row(const struct row_norm *p, const double *x, double *y, double *mean, double *inv)
-{
-    double m = 0, sum = 0;
-    for (int64_t i = 0; !p->simplified && i < p->n; i++)
-        m += x[i] / (double)p->n;
-    for (int64_t i = 0; i < p->n; i++)
-        sum += (x[i] - m) * (x[i] - m);
-    double f = 1 / sqrt(sum / (double)p->n + p->epsilon);
-    for (int64_t i = 0; i < p->n; i++)
-        y[i] = (x[i] - m) * f * p->gamma[i] + (p->beta ? p->beta[i] : 0);
-    if (mean)
-        *mean = m;
-    if (inv)
-        *inv = f;
-}
 
 /* Weights at input i, which must have n elements. */
 static int weights(struct exec_ctx *ec, int i, int64_t n, const double **out)
@@ -77,74 +52,79 @@ static int skip_infer(struct infer_ctx *ic, const void *params)
     return rc;
 }
 
-struct skip_job {
-    struct row_norm norm;
-    const double *x, *skip, *bias;
-    int64_t nskip; /* elements of skip, which repeats */
-    double *y, *sum, *mean, *inv, *row;
+/* Weights at input i as float, which must have n elements. */
+static int weights_f32(struct exec_ctx *ec, int i, int64_t n, const float **out)
+{
+    int rc = wide_f32(ec, i, out);
+    if (!rc && *out && tensor_count(ec->in[i]) != n)
+        rc = err_set(ec->cx, E_SHAPE, "input %d has %lld elements, expected %lld", i,
+                     (long long)tensor_count(ec->in[i]), (long long)n);
+    return rc;
+}
+
+struct skip_f32 {
+    const struct kern *kern;
+    const struct skip_norm *p;
+    const float *x, *skip, *bias, *gamma, *beta;
+    int64_t n, nskip;
+    float *y, *sum, *mean, *inv, *row; /* row: one a thread, when no sum is wanted */
 };
 
-static void skip_range(void *arg, int64_t begin, int64_t end, int thread)
+static void skip_f32_range(void *arg, int64_t begin, int64_t end, int thread)
 {
-    const struct skip_job *j = arg;
-    int64_t n = j->norm.n;
+    const struct skip_f32 *j = arg;
+    size_t n = (size_t)j->n;
     for (int64_t r = begin; r < end; r++) {
-        double *row = j->row + thread * n;
-        for (int64_t i = 0; i < n; i++)
-            row[i] = j->x[r * n + i] + j->skip[(r * n + i) % j->nskip] + (j->bias ? j->bias[i] : 0);
-        if (j->sum)
-            memcpy(j->sum + r * n, row, (size_t)n * sizeof(*row));
-        norm_row(&j->norm, row, j->y ? j->y + r * n : row, j->mean ? j->mean + r : NULL,
-                 j->inv ? j->inv + r : NULL);
+        float *row = j->sum ? j->sum + r * j->n : j->row + thread * j->n;
+        const float *skip = j->skip + r * j->n % j->nskip;
+        bin_run(j->kern, BIN_ADD, DT_FLOAT, BIN_VV, j->x + r * j->n, skip, row, n);
+        if (j->bias)
+            bin_run(j->kern, BIN_ADD, DT_FLOAT, BIN_VV, row, j->bias, row, n);
+        float *y = j->y ? j->y + r * j->n : j->row + thread * j->n, *inv = j->inv ? j->inv + r : NULL;
+        if (j->p->simplified)
+            j->kern->norm.rmsnorm(row, j->gamma, y, inv, 1, n, j->p->epsilon);
+        else
+            j->kern->norm.layernorm(row, j->gamma, j->beta, y, j->mean ? j->mean + r : NULL, inv, 1, n,
+                                    j->p->epsilon);
     }
 }
 
-static int skip_operands(struct exec_ctx *ec, const struct skip_norm *p, struct skip_job *j)
+static int skip_in_f32(struct exec_ctx *ec, const struct skip_norm *p, int64_t n, int64_t nskip)
 {
-    int rc = wide_f64(ec, 0, &j->x);
+    struct skip_f32 j = {.kern = ec->kern, .p = p, .n = n, .nskip = nskip};
+    float **to[4] = {&j.y, &j.mean, &j.inv, &j.sum};
+    int rc = wide_f32(ec, 0, &j.x);
     if (!rc)
-        rc = wide_f64(ec, 1, &j->skip);
+        rc = wide_f32(ec, 1, &j.skip);
     if (!rc)
-        rc = weights(ec, 2, j->norm.n, &j->norm.gamma);
+        rc = weights_f32(ec, 2, n, &j.gamma);
     if (!rc && !p->simplified)
-        rc = weights(ec, 3, j->norm.n, &j->norm.beta);
-    return rc ? rc : weights(ec, p->simplified ? 3 : 4, j->norm.n, &j->bias);
-}
-
-static int skip_outputs(struct exec_ctx *ec, struct skip_job *j)
-{
-    double **to[4] = {&j->y, &j->mean, &j->inv, &j->sum};
-    int rc = 0;
+        rc = weights_f32(ec, 3, n, &j.beta);
+    if (!rc)
+        rc = weights_f32(ec, p->simplified ? 3 : 4, n, &j.bias);
     for (int o = 0; o < 4 && !rc; o++)
-        rc = wide_out_f64(ec, o, to[o]);
+        rc = wide_out_f32(ec, o, to[o]);
     int threads = ec->pool ? pool_size(ec->pool) : 1;
-    j->row = rc ? NULL : ec_scratch(ec, (size_t)threads * (size_t)(j->norm.n + 1) * sizeof(double));
-    return rc || j->row ? rc : ec->cx->err.code;
+    j.row = rc ? NULL : ec_scratch(ec, (size_t)threads * (size_t)(n + 1) * sizeof(float));
+    if (!j.row)
+        return rc ? rc : ec->cx->err.code;
+    par_for(ec->pool, tensor_count(ec->in[0]) / n, grain_for(2 * n), skip_f32_range, &j);
+    for (int o = 0; o < 4; o++)
+        wide_done_f32(ec, o, *to[o]);
+    return 0;
 }
 
 static int skip_ref(struct exec_ctx *ec, const void *params)
 {
-    const struct skip_norm *p = params;
     const struct tensor *x = ec->in[0];
-    struct skip_job j = {.norm = {.epsilon = p->epsilon, .simplified = p->simplified}};
-    int64_t count = tensor_count(x);
-    j.norm.n = x->dims[x->rank - 1];
-    j.nskip = tensor_count(ec->in[1]);
+    int64_t n = x->dims[x->rank - 1], count = tensor_count(x), nskip = tensor_count(ec->in[1]);
+    if (!wide_fits_f32(x->dt))
+        return ec_unsupported(ec, 0);
     if (!count)
         return 0;
-    if (!j.nskip || count % j.nskip || j.nskip % j.norm.n)
+    if (!nskip || count % nskip || nskip % n)
         return err_set(ec->cx, E_SHAPE, "skip does not fit the input");
-    int rc = skip_operands(ec, p, &j);
-    if (!rc)
-        rc = skip_outputs(ec, &j);
-    if (rc)
-        return rc;
-    par_for(ec->pool, count / j.norm.n, grain_for(j.norm.n), skip_range, &j);
-    wide_done_f64(ec, 0, j.y);
-    wide_done_f64(ec, 1, j.mean);
-    wide_done_f64(ec, 2, j.inv);
-    wide_done_f64(ec, 3, j.sum);
-    return 0;
+    return skip_in_f32(ec, params, n, nskip);
 }
 
 #define SKIP_NORM(opname)                                                                                    \
@@ -203,18 +183,72 @@ static int embed_infer(struct infer_ctx *ic, const void *params)
     return !rc && ic_has_out(ic, 2) ? ic_out(ic, 2, ic_dtype(ic, EMB_WORD), 3, d) : rc;
 }
 
-/* Adds row `at` of table i to row. */
-static int add_row(struct exec_ctx *ec, int i, const double *table, int64_t at, int64_t n, double *row)
+struct embed_job {
+    struct exec_ctx *ec;
+    const struct embed *p;
+    const float *gamma, *beta;
+    float *y, *sum, *row; /* row: one a thread and a second one for a table's row */
+    int64_t n;
+};
+
+/* Row of table i that token r takes; -1: none is taken. */
+static int64_t table_row(const struct exec_ctx *ec, int i, int64_t r)
 {
-    const struct tensor *t = ec->in[i];
-    if (t->rank != 2 || t->dims[1] != n)
-        return err_set(ec->cx, E_SHAPE, "the table at input %d does not fit the others", i);
-    if (at < 0 || at >= t->dims[0])
-        return err_set(ec->cx, E_VALUE, "index %lld into a table of %lld rows at input %d", (long long)at,
-                       (long long)t->dims[0], i);
-    for (int64_t k = 0; k < n; k++)
-        row[k] += table[at * n + k];
+    if (i == EMB_SEGMENT)
+        return ec_has(ec, EMB_SEGMENTS) ? tensor_i64(ec->in[EMB_SEGMENTS], r) : -1;
+    if (i == EMB_WORD)
+        return tensor_i64(ec->in[EMB_IDS], r);
+    if (ec_has(ec, EMB_POSITIONS))
+        return tensor_i64(ec->in[EMB_POSITIONS], r % tensor_count(ec->in[EMB_POSITIONS]));
+    return r % ec->in[EMB_IDS]->dims[1];
+}
+
+/* That the tables have n columns, and all rows that are asked for. */
+static int tables_check(struct exec_ctx *ec, int64_t n)
+{
+    static const int tables[] = {EMB_WORD, EMB_POSITION, EMB_SEGMENT};
+    int64_t count = tensor_count(ec->in[EMB_IDS]);
+    for (int k = 0; k < 3; k++) {
+        const struct tensor *t = ec_has(ec, tables[k]) ? ec->in[tables[k]] : NULL;
+        if (t && (t->rank != 2 || t->dims[1] != n || !wide_fits_f32(t->dt)))
+            return err_set(ec->cx, E_SHAPE, "the table at input %d does not fit the others", tables[k]);
+        for (int64_t r = 0; t && r < count; r++) {
+            int64_t at = table_row(ec, tables[k], r);
+            if (at < 0 || at >= t->dims[0])
+                return err_set(ec->cx, E_VALUE, "index %lld into a table of %lld rows at input %d",
+                               (long long)at, (long long)t->dims[0], tables[k]);
+        }
+    }
     return 0;
+}
+
+/* Adds the token's row of table i to row; tmp has room for one. */
+static void add_row(const struct embed_job *j, int i, int64_t r, float *row, float *tmp)
+{
+    const struct tensor *t = ec_has(j->ec, i) ? j->ec->in[i] : NULL;
+    if (!t)
+        return;
+    size_t n = (size_t)j->n, at = (size_t)table_row(j->ec, i, r) * n * dtype_size(t->dt);
+    const void *src = (const char *)t->data + at;
+    if (t->dt != DT_FLOAT)
+        dtype_to_f32(t->dt, src, tmp, n);
+    bin_run(j->ec->kern, BIN_ADD, DT_FLOAT, BIN_VV, row, t->dt == DT_FLOAT ? src : tmp, row, n);
+}
+
+static void embed_range(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const struct embed_job *j = arg;
+    float *own = j->row + thread * 2 * j->n, *tmp = own + j->n;
+    for (int64_t r = begin; r < end; r++) {
+        float *row = j->sum ? j->sum + r * j->n : own;
+        memset(row, 0, (size_t)j->n * sizeof(*row));
+        add_row(j, EMB_WORD, r, row, tmp);
+        add_row(j, EMB_POSITION, r, row, tmp);
+        add_row(j, EMB_SEGMENT, r, row, tmp);
+        if (j->y)
+            j->ec->kern->norm.layernorm(row, j->gamma, j->beta, j->y + r * j->n, NULL, NULL, 1, (size_t)j->n,
+                                        j->p->epsilon);
+    }
 }
 
 /* How many entries of each row of the mask are set; 0 without a mask. */
@@ -247,50 +281,27 @@ static int embed_check(struct exec_ctx *ec)
 
 static int embed_ref(struct exec_ctx *ec, const void *params)
 {
-    const struct embed *p = params;
-    const struct tensor *ids = ec->in[EMB_IDS];
-    int64_t n = ec->in[EMB_WORD]->dims[1], len = ids->dims[1];
-    struct row_norm norm = {.epsilon = p->epsilon, .n = n};
-    const double *word, *position, *segment;
-    double *y, *sum;
+    struct embed_job j = {.ec = ec, .p = params};
+    j.n = ec->in[EMB_WORD]->rank == 2 ? ec->in[EMB_WORD]->dims[1] : -1;
     int rc = embed_check(ec);
     if (!rc)
-        rc = wide_f64(ec, EMB_WORD, &word);
+        rc = tables_check(ec, j.n);
     if (!rc)
-        rc = wide_f64(ec, EMB_POSITION, &position);
+        rc = weights_f32(ec, EMB_GAMMA, j.n, &j.gamma);
     if (!rc)
-        rc = wide_f64(ec, EMB_SEGMENT, &segment);
+        rc = weights_f32(ec, EMB_BETA, j.n, &j.beta);
     if (!rc)
-        rc = weights(ec, EMB_GAMMA, n, &norm.gamma);
+        rc = wide_out_f32(ec, 0, &j.y);
     if (!rc)
-        rc = weights(ec, EMB_BETA, n, &norm.beta);
-    if (!rc)
-        rc = wide_out_f64(ec, 0, &y);
-    if (!rc)
-        rc = wide_out_f64(ec, 2, &sum);
-    double *row = rc ? NULL : ec_scratch(ec, (size_t)(n + 1) * sizeof(double));
-    if (!row)
+        rc = wide_out_f32(ec, 2, &j.sum);
+    int threads = ec->pool ? pool_size(ec->pool) : 1;
+    j.row = rc ? NULL : ec_scratch(ec, (size_t)threads * (size_t)(2 * j.n + 1) * sizeof(float));
+    if (!j.row)
         return rc ? rc : ec->cx->err.code;
-    for (int64_t r = 0; r < tensor_count(ids) && !rc; r++) {
-        int64_t at = r % len;
-        memset(row, 0, (size_t)n * sizeof(*row));
-        if (ec_has(ec, EMB_POSITIONS))
-            at = tensor_i64(ec->in[EMB_POSITIONS], r % tensor_count(ec->in[EMB_POSITIONS]));
-        rc = add_row(ec, EMB_WORD, word, tensor_i64(ids, r), n, row);
-        if (!rc)
-            rc = add_row(ec, EMB_POSITION, position, at, n, row);
-        if (!rc && segment)
-            rc = add_row(ec, EMB_SEGMENT, segment, tensor_i64(ec->in[EMB_SEGMENTS], r), n, row);
-        if (sum)
-            memcpy(sum + r * n, row, (size_t)n * sizeof(*row));
-        if (!rc && y)
-            norm_row(&norm, row, y + r * n, NULL, NULL);
-    }
-    if (rc)
-        return rc;
+    par_for(ec->pool, tensor_count(ec->in[EMB_IDS]), grain_for(4 * j.n), embed_range, &j);
     mask_index(ec);
-    wide_done_f64(ec, 0, y);
-    wide_done_f64(ec, 2, sum);
+    wide_done_f32(ec, 0, j.y);
+    wide_done_f32(ec, 2, j.sum);
     return 0;
 }
 
@@ -326,21 +337,25 @@ static int gelu_bias_infer(struct infer_ctx *ic, const void *params)
 }
 
 struct gelu_job {
-    const double *x, *bias;
-    double *y;
+    const struct kern *kern;
+    enum dtype dt; /* float or double */
+    const char *x, *bias;
+    char *y;
     int64_t n;
-    bool fast;
+    enum un_op op;
 };
 
 static void gelu_range(void *arg, int64_t begin, int64_t end, int thread)
 {
     const struct gelu_job *j = arg;
+    size_t n = (size_t)j->n, row = n * dtype_size(j->dt);
     (void)thread;
-    for (int64_t i = begin; i < end; i++) {
-        double v = j->x[i] + (j->bias ? j->bias[i % j->n] : 0);
-        double s =
-            j->fast ? tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)) : erf(v * 0.7071067811865476);
-        j->y[i] = 0.5 * v * (1 + s);
+    for (int64_t r = begin; r < end; r++) {
+        const char *x = j->x + (size_t)r * row;
+        char *y = j->y + (size_t)r * row;
+        if (j->bias)
+            bin_run(j->kern, BIN_ADD, j->dt, BIN_VV, x, j->bias, y, n);
+        un_run(j->kern, j->op, j->dt, j->bias ? y : x, y, n, NULL);
     }
 }
 
@@ -348,16 +363,29 @@ static int gelu_bias_ref(struct exec_ctx *ec, const void *params)
 {
     const struct bias_gelu *p = params;
     const struct tensor *x = ec->in[0];
-    struct gelu_job j = {.fast = p->fast, .n = x->rank ? x->dims[x->rank - 1] : 1};
-    int rc = wide_f64(ec, 0, &j.x);
+    bool wide = x->dt == DT_DOUBLE;
+    const double *x64 = NULL, *b64 = NULL;
+    const float *x32 = NULL, *b32 = NULL;
+    double *y64 = NULL;
+    float *y32 = NULL;
+    struct gelu_job j = {
+        .kern = ec->kern, .dt = wide ? DT_DOUBLE : DT_FLOAT, .n = x->rank ? x->dims[x->rank - 1] : 1};
+    if (!tensor_count(x))
+        return 0;
+    int rc = wide ? wide_f64(ec, 0, &x64) : wide_f32(ec, 0, &x32);
     if (!rc)
-        rc = weights(ec, 1, j.n, &j.bias);
+        rc = wide ? weights(ec, 1, j.n, &b64) : weights_f32(ec, 1, j.n, &b32);
     if (!rc)
-        rc = wide_out_f64(ec, 0, &j.y);
-    if (rc || !j.y)
+        rc = wide ? wide_out_f64(ec, 0, &y64) : wide_out_f32(ec, 0, &y32);
+    if (rc || !ec_has_out(ec, 0))
         return rc;
-    par_for(ec->pool, tensor_count(x), 4096, gelu_range, &j);
-    wide_done_f64(ec, 0, j.y);
+    j.op = p->fast ? UN_GELU_TANH : UN_GELU;
+    j.x = wide ? (const char *)x64 : (const char *)x32;
+    j.bias = wide ? (const char *)b64 : (const char *)b32;
+    j.y = wide ? (char *)y64 : (char *)y32;
+    par_for(ec->pool, tensor_count(x) / j.n, grain_for(8 * j.n), gelu_range, &j);
+    wide_done_f64(ec, 0, y64);
+    wide_done_f32(ec, 0, y32);
     return 0;
 }
 

@@ -134,6 +134,25 @@ def norms():
         x, g = f(2, 3, 8, dt=dt), f(8, dt=dt)
         yield case(t, "SimplifiedLayerNormalization", [x, g], domain="", epsilon=1e-3)
         yield case(f"{t}_inv", "SimplifiedLayerNormalization", [x, g], 2, domain="")
+    for dt in (np.float32, np.float16):
+        t = dt.__name__
+        x, skip, g, b = f(2, 3, 8, dt=dt), f(2, 3, 8, dt=dt), f(8, dt=dt), f(8, dt=dt)
+        yield case(t, "SkipLayerNormalization", [x, skip, g, b, f(8, dt=dt)], [True, False, False, True])
+        yield case(f"{t}_once", "SkipLayerNormalization", [x, f(1, 3, 8, dt=dt), g], epsilon=1e-3)
+        yield case(f"{t}_flat", "SkipLayerNormalization", [x[0], skip[1], g, b])
+        yield case(t, "SkipSimplifiedLayerNormalization", [x, skip, g, b], [True, False, False, True], epsilon=1e-5)
+        yield case(t, "BiasGelu", [f(2, 3, 8, dt=dt), f(8, dt=dt)])
+        yield case(t, "FastGelu", [f(2, 3, 8, dt=dt), f(8, dt=dt)])
+        ids, seg, pos = (RNG.integers(0, n, (2, 3)).astype(np.int32) for n in (9, 2, 4))
+        tables = [f(9, 8, dt=dt), f(4, 8, dt=dt), f(2, 8, dt=dt), f(8, dt=dt), f(8, dt=dt)]
+        mask = i32([1, 1, 0], [1, 1, 1])
+        yield case(t, "EmbedLayerNormalization", [ids, seg, *tables, mask], 3, const=(2, 3, 4, 5, 6))
+        yield case(f"{t}_positions", "EmbedLayerNormalization", [ids, seg, *tables, None, pos], 2, const=(2, 3, 4, 5, 6),
+                   epsilon=1e-2)
+        yield case(f"{t}_one_position_row", "EmbedLayerNormalization", [ids, None, *tables[:2], None, *tables[3:], None, pos[:1]], 2,
+                   const=(2, 3, 5, 6))
+    yield case("empty", "SkipLayerNormalization", [f(0, 3, 8), f(0, 3, 8), f(8)])
+    yield case("empty", "BiasGelu", [f(0, 8), f(8)])
     yield case("axis", "SimplifiedLayerNormalization", [f(2, 3, 4), f(3, 4)], domain="", axis=1)
 
 
