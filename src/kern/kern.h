@@ -15,6 +15,7 @@
 #include "kern/move.h"
 #include "kern/norm.h"
 #include "kern/pool.h"
+#include "kern/qconv.h"
 #include "kern/quant.h"
 #include "kern/reduce.h"
 #include "kern/resize.h"
@@ -25,6 +26,7 @@ struct kern {
     struct gemm_kern gemm;
     struct conv_kern conv;
     struct blk_kern blk;
+    struct qconv_kern qconv;
     struct vec_kern vec;
     struct reduce_kern reduce;
     struct norm_kern norm;

@@ -139,7 +139,7 @@ static int crossing_axis(const struct copy_plan *p)
     if (p->rank < 2 || p->os[last] != 1 || abs64(p->is[last]) <= 1)
         return -1;
     for (int i = 0; i < last; i++)
-        if (p->is[i] == 1 && p->dims[i] >= 4 && p->dims[last] >= 4 && p->is[last] > 0)
+        if (p->is[i] == 1 && p->dims[i] >= 4 && p->dims[last] >= 2 && p->is[last] > 0)
             return i;
     return -1;
 }

@@ -12,6 +12,7 @@
 #include "rewrite/pass.h"
 
 int pass_fold_constants(struct pass_ctx *pc, struct graph *g);
+int pass_fold_dequantized(struct pass_ctx *pc, struct graph *g);
 
 enum { FILL_MIN = 65536 }; /* bytes from which a constant of equal elements is kept as one of them */
 
@@ -196,13 +197,36 @@ static int fold_known(struct pass_ctx *pc, struct node *n)
     return rc;
 }
 
+/* Weights that a session may want as they are: fuse_qdq looks for them, fold_dequantized takes what is left.
+ */
+static bool quantized(const struct node *n)
+{
+    return strcmp(n->op_type, "DequantizeLinear") == 0;
+}
+
 int pass_fold_constants(struct pass_ctx *pc, struct graph *g)
 {
     int rc = OK;
     for (struct node *n = g->first, *next; n && !rc; n = next) {
         next = n->next;
+        if (pc->session && quantized(n))
+            continue;
         struct arena_mark m = arena_mark(&pc->cx->scratch);
         rc = foldable(pc, n) ? fold_node(pc, n) : fold_known(pc, n);
+        arena_release(&pc->cx->scratch, m);
+    }
+    return rc;
+}
+
+int pass_fold_dequantized(struct pass_ctx *pc, struct graph *g)
+{
+    int rc = OK;
+    for (struct node *n = g->first, *next; n && !rc; n = next) {
+        next = n->next;
+        if (!quantized(n) || !foldable(pc, n))
+            continue;
+        struct arena_mark m = arena_mark(&pc->cx->scratch);
+        rc = fold_node(pc, n);
         arena_release(&pc->cx->scratch, m);
     }
     return rc;
