@@ -76,11 +76,30 @@ static bool plan_sizes(int block, struct blk_plan *plan)
     return true;
 }
 
-bool blk_conv_plan(const struct kern *k, const struct conv_params *p, bool plain, struct blk_plan *plan)
+/* Kernels run along the last axis: an image of width 1 is taken as one of height 1, which changes no address.
+ */
+static struct conv_params along_width(const struct conv_params *p)
 {
-    struct conv_params three = conv_three_axes(p);
+    struct conv_params q = *p;
+    if (p->in[1] != 1 || p->out[1] != 1 || p->kernel[1] != 1 || p->pad[1])
+        return q;
+    q.in[1] = p->in[0];
+    q.out[1] = p->out[0];
+    q.kernel[1] = p->kernel[0];
+    q.stride[1] = p->stride[0];
+    q.dilation[1] = p->dilation[0];
+    q.pad[1] = p->pad[0];
+    q.in[0] = q.out[0] = q.kernel[0] = q.stride[0] = q.dilation[0] = 1;
+    q.pad[0] = 0;
+    return q;
+}
+
+bool blk_conv_plan(const struct kern *k, const struct conv_params *given, bool plain, struct blk_plan *plan)
+{
+    struct conv_params three = conv_three_axes(given);
     memset(plan, 0, sizeof *plan);
-    plan->p = *p;
+    plan->p = along_width(given);
+    const struct conv_params *p = &plan->p;
     plan->plain = plain;
     plan->depthwise = is_depthwise(p);
     plan->vecs = 2;

@@ -13,6 +13,22 @@ static size_t round64(size_t n)
 }
 
 /* Missing axes lead, with extent 1. */
+/* Kernels run along the last axis: one of extent 1 changes places with those in front, which changes no
+ * address. (1-D layers come as images of width 1 too.) */
+static void drop_last_axis(struct conv_params *q)
+{
+    for (int i = CONV_RANK - 1; i > 0; i--) {
+        q->in[i] = q->in[i - 1];
+        q->out[i] = q->out[i - 1];
+        q->kernel[i] = q->kernel[i - 1];
+        q->stride[i] = q->stride[i - 1];
+        q->dilation[i] = q->dilation[i - 1];
+        q->pad[i] = q->pad[i - 1];
+    }
+    q->in[0] = q->out[0] = q->kernel[0] = q->stride[0] = q->dilation[0] = 1;
+    q->pad[0] = 0;
+}
+
 struct conv_params conv_three_axes(const struct conv_params *p)
 {
     struct conv_params q = *p;
@@ -27,6 +43,10 @@ struct conv_params conv_three_axes(const struct conv_params *p)
         q.dilation[i] = real ? p->dilation[i - lead] : 1;
         q.pad[i] = real ? p->pad[i - lead] : 0;
     }
+    for (int i = 0; i < CONV_RANK - 1; i++)
+        if (q.in[CONV_RANK - 1] == 1 && q.out[CONV_RANK - 1] == 1 && q.kernel[CONV_RANK - 1] == 1 &&
+            q.pad[CONV_RANK - 1] == 0)
+            drop_last_axis(&q);
     return q;
 }
 
