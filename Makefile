@@ -118,6 +118,9 @@ $(BUILD)/proto/%.o: $(BUILD)/proto/%.c Makefile
 	$(say) CC $<
 	$(Q)$(CC) $(base_flags) $(opt) -w $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# The tables about runtimes are built in.
+$(BUILD)/src/target/facts_data.o: $(wildcard src/target/facts/*.tsv)
+
 # Made afresh, or members of deleted sources would stay.
 $(lib_a): $(lib_obj)
 	$(say) AR $@

@@ -41,6 +41,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_inspect;
+extern const struct cmd cmd_check_opset;
 extern const struct cmd cmd_run;
 extern const struct cmd cmd_bench;
 

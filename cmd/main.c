@@ -12,6 +12,7 @@
 
 const struct cmd *const cmds[] = {
     &cmd_inspect,
+    &cmd_check_opset,
     &cmd_run,
     &cmd_bench,
     NULL,

@@ -3,7 +3,7 @@ _onnxtool() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd='' words='' files='' i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        inspect | run | bench) cmd=${COMP_WORDS[i]}; break ;;
+        inspect | check-opset | run | bench) cmd=${COMP_WORDS[i]}; break ;;
         esac
     done
     case $cmd:$prev in
@@ -27,6 +27,20 @@ _onnxtool() {
     inspect:--format)
         words='text json csv markdown dot' ;;
     inspect:--color)
+        words='auto always never' ;;
+    check-opset:--target) return ;;
+    check-opset:--provider) return ;;
+    check-opset:--require) return ;;
+    check-opset:--max-fallback) return ;;
+    check-opset:--observed) files=-f ;;
+    check-opset:--facts) files=-f ;;
+    check-opset:--export) return ;;
+    check-opset:--dim) return ;;
+    check-opset:--shape) return ;;
+    check-opset:--external-data-dir) files=-d ;;
+    check-opset:--format)
+        words='text json csv markdown' ;;
+    check-opset:--color)
         words='auto always never' ;;
     run:--input) files=-f ;;
     run:--fill) return ;;
@@ -104,9 +118,10 @@ _onnxtool() {
         case $cmd:$cur in
         :-*) words=' --list --generate --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         inspect:-*) words=' --graph --node -n --tensor -t --values --initializers --layers --limit --infer-shapes --files --fingerprint --check --check-values --dim --shape --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
+        check-opset:-*) words=' --target --provider --min --matrix --nodes --require --max-fallback --observed --facts --export --dim --shape --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         run:-*) words=' --input --fill --from --to --seed --dim --shape --save --save-inputs --dump --top --labels --truth --check-finite --placement --profile --feedback --steps --trace --expect --rtol --atol --max-outliers --min-cosine --min-sqnr --min-top1 --optimize -O --provider --threads --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
         bench:-*) words=' --warmup --warmup-time --runs --time --samples --streams --percentiles --input --fill --from --to --seed --dim --shape --optimize -O --threads --provider --skip-pass --strict-provider --provider-option --cpu-mask --max-memory --timeout --vs --vs-optimize --save-baseline --baseline --max-regression --fail-above --profile --ceilings --trace --external-data-dir --allow-links --format --json --quiet -q --verbose -v --color --help --short-help -h --version -V' ;;
-        :*) words='help inspect run bench' ;;
+        :*) words='help inspect check-opset run bench' ;;
         *) files=-f ;;
         esac ;;
     esac

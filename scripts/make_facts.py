@@ -194,19 +194,20 @@ def make_releases(src):
         "not known. opset is the last released one of the ONNX library that the release was built with; strict: a model",
         "beyond it is refused at load (y), or the table only says what was documented or compiled in (n).",
         "compiled: the newest opset that this library has in part, in reach of who sets",
-        "ALLOW_RELEASED_ONNX_OPSET_ONLY=0.",
-    ], [s1, s2, s3], ["runtime", "version", "date", "min_opset", "opset", "ml", "ir", "strict", "compiled", "basis"])
+        "ALLOW_RELEASED_ONNX_OPSET_ONLY=0. onnx: the release of that library.",
+    ], [s1, s2, s3], ["runtime", "version", "date", "min_opset", "opset", "ml", "ir", "strict", "compiled", "onnx",
+                          "basis"])
     for r in ort:
         limit = r["built_last_released_opset"]
         f.add("ort", r["ort_version"], r["date"], "", limit or r["built_schema_max_opset"],
               r["built_last_released_ml_opset"] or r["built_schema_max_ml_opset"], r["built_max_ir_version"],
-              "y" if limit else "n", r["built_schema_max_opset"], r["basis"])
+              "y" if limit else "n", r["built_schema_max_opset"], r["built_onnx_version_string"].split("rc")[0], r["basis"])
     for r in trt:
         if r["max_opset"] and not r["tensorrt_version"].endswith("x"):
             f.add("tensorrt", r["tensorrt_version"], r["branch_tip_date"], r["min_opset"], r["max_opset"], "", "", "n",
-                  "", r["remark"] or "operators.md of the parser")
+                  "", "", r["remark"] or "operators.md of the parser")
     mi = next(r for r in eps if r["target"] == "MIGraphX")
-    f.add("migraphx", "", mi["date"], "", mi["max_opset"], "", "", "n", "", mi["remark"])
+    f.add("migraphx", "", mi["date"], "", mi["max_opset"], "", "", "n", "", "", mi["remark"])
     return f
 
 
@@ -312,7 +313,7 @@ def make_operators(src):
         add("openvino", "", r["domain"], r["op"], "y" if imp else "n", "%d+" % low if imp else "", "",
             r["restrictions"])
     for r in table("openvino_ep_ops.tsv"):
-        add("openvino-ep", r["since_openvino"] + "+", "", r["op"], "y", "", "", "", r["devices"])
+        add("openvino-ep", r["since_openvino"] + "+", "*", r["op"], "y", "", "", "", r["devices"])
     core = collections.OrderedDict()
     for r in table("coreml_ep_ops.tsv"):
         core.setdefault((r["domain"], r["op"]), {})[r["model_format"]] = r["restrictions"]
@@ -335,12 +336,12 @@ def make_operators(src):
         add("migraphx", "", "ai.onnx", r["op"], r["supported"].lower(), "", list_types(r["types"]),
             r["restrictions"])
     for r in table("tract_ops.tsv"):
-        add("tract", "", "", r["op"], "y", "", "", "")
+        add("tract", "", "*", r["op"], "y", "", "", "")
     f = File("operators.tsv", [
         "Operator lists of runtimes and providers that take whole subgraphs or publish no kernels: being listed is no",
         "promise. releases: inclusive runs, N+ from N on, empty when the list does not say. supported: y, or n where the",
         "list says so itself. versions: of the operator, inclusive runs, N+ here meaning from N on; empty: not said.",
-        "types as in kernels.tsv. where: devices. Names of operators are compared without case.",
+        "types as in kernels.tsv. where: devices. An empty domain is ai.onnx, * is any. Operators are compared without case.",
     ], f_src, ["list", "domain", "op", "supported", "releases", "versions", "types", "restrictions", "where"])
     for (lst, domain, op, yes, vers, types, note, where), rels in rows.items():
         text = compress(rels, trt_order) if lst == "tensorrt" else ",".join(rels)

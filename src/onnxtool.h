@@ -11,7 +11,7 @@
  *         fprintf(stderr, "%s\n", ot_error(c));
  *
  * Order of this file: context, tensors, models, looking into a model, checking one, values in files, inputs,
- * sessions, comparison, verification, measuring. */
+ * sessions, comparison, verification, measuring, runtimes. */
 #ifndef ONNXTOOL_H
 #define ONNXTOOL_H
 
@@ -608,6 +608,137 @@ struct ot_ceilings {
     const char *how; /* "avx512, 2 threads" */
 };
 OT_API int ot_ceilings(ot_ctx *c, int threads, const char *cpu_mask, struct ot_ceilings *out);
+
+/* ---- where a model runs ---- */
+
+/* What is known of runtimes: the tables that are built in, and JSON files on top. */
+typedef struct ot_facts ot_facts;
+/* files: NULL-terminated; may be NULL. */
+OT_API int ot_facts_new(ot_ctx *c, const char *const *files, ot_facts **out);
+OT_API void ot_facts_free(ot_facts *f);
+OT_API const char *ot_facts_date(const ot_facts *f); /* of the tables that are built in */
+/* What target means: itself, or the releases that the JSON file of that name adds (which is read). A
+ * NULL-terminated list that belongs to f. */
+OT_API int ot_facts_targets(ot_ctx *c, ot_facts *f, const char *target, const char *const **out);
+/* All releases of a runtime that the tables have, newest first, NULL-terminated. */
+OT_API int ot_facts_releases(ot_ctx *c, ot_facts *f, const char *runtime, const char *const **out);
+/* All that is known of one release, as a JSON file to start from. */
+OT_API int ot_facts_export(ot_ctx *c, ot_facts *f, const char *target, const char **json);
+/* Names that targets and providers have; false past the end. */
+struct ot_runtime {
+    const char *name, *aliases, *remark;
+    const char *oldest, *newest; /* releases known; "" where the tables have none */
+    bool provider;               /* of ONNX Runtime */
+    bool list;                   /* known by a list of operators alone */
+};
+OT_API bool ot_facts_runtime(const ot_facts *f, size_t i, struct ot_runtime *out);
+
+/* A model made ready to be asked about. Belongs to the model. dims: SYM=N, shapes: NAME=1x3x224x224, both
+ * NULL-terminated, may be NULL; sizes that they leave open are 1. */
+typedef struct ot_fit ot_fit;
+OT_API int ot_fit_new(ot_ctx *c, ot_model *m, const char *const *dims, const char *const *shapes,
+                      ot_fit **out);
+OT_API void ot_fit_free(ot_fit *t);
+struct ot_fit_summary {
+    int64_t ir_version;
+    const struct ot_import *imports;
+    size_t nimports;
+    size_t nodes; /* of subgraphs and functions too, Constants and calls aside */
+    int64_t flops;
+};
+OT_API void ot_fit_summary(const ot_fit *t, struct ot_fit_summary *out);
+
+/* The lowest opset that the model needs. */
+struct ot_minimum {
+    int opset, ml;   /* 0: domain not used */
+    int now, ml_now; /* imported */
+    int ir;          /* lowest IR version that can express the file */
+    const char *ir_why;
+    size_t nodes;      /* rows of ot_fit_need */
+    size_t unknown;    /* nodes of which nothing is known: there is no minimum then */
+    size_t renumbered; /* nodes whose operator has an older version there, which says the same */
+};
+struct ot_need {
+    const char *name, *domain, *op;
+    int since, lowest;
+    const char *why; /* what keeps it from being older */
+};
+OT_API int ot_fit_minimum(ot_ctx *c, ot_fit *t, const ot_facts *f, struct ot_minimum *out);
+/* Node i of the last ot_fit_minimum. */
+OT_API void ot_fit_need(const ot_fit *t, size_t i, struct ot_need *out);
+
+enum ot_verdict_kind { OT_RUNS, OT_UNKNOWN, OT_FALLBACK, OT_FAILS };
+/* Lives as long as the fit and the facts that it comes from. */
+typedef struct ot_verdict ot_verdict;
+/* target: NAME@VERSION. providers: for ONNX Runtime, in order; NULL-terminated, may be NULL. advice: look for
+ * what can be done about it, too. */
+OT_API int ot_fit_check(ot_ctx *c, ot_fit *t, ot_facts *f, const char *target, const char *const *providers,
+                        bool advice, ot_verdict **out);
+OT_API void ot_verdict_free(ot_verdict *v);
+struct ot_verdict_summary {
+    enum ot_verdict_kind kind;
+    const char *verdict; /* "runs", "runs with fallback", "fails to load", "unknown" */
+    const char *loads;   /* "yes", "no", "unknown" */
+    const char *target;  /* as asked */
+    const char *runtime, *release;
+    const char *known;       /* "exact", "inferred", "newer", "older", "unlisted" */
+    const char *inferred[2]; /* releases around it; NULL */
+    const char *tried;       /* "measured" when the release was tried, "unreachable", "" */
+    const char *through;     /* "triton 24.05 holds ort 1.18.0"; "" */
+    const char *reason;
+    const char *const *fixes;
+    const char *const *providers;
+    size_t nfixes, nproviders, nlimits;
+    size_t nodes, kernel, body, casts, listed, missing, unknown; /* nodes; nodes is the sum of the others */
+    size_t constant;      /* Constants and calls, which need no kernel */
+    size_t folded, shape; /* among nodes: computed while loading; shape arithmetic, left on the CPU */
+    size_t fallback, boundaries;
+    double share; /* of FLOPs in what falls back; NaN: not known */
+};
+OT_API void ot_verdict_summary(const ot_verdict *v, struct ot_verdict_summary *out);
+struct ot_limit {
+    const char *what, *domain, *function; /* "opset", "ml", "ir" */
+    int64_t model;
+    int accepts, up_to; /* surely accepted; beyond up_to it is not. 0: not known */
+    const char *result; /* "ok", "refused", "unknown" */
+};
+OT_API void ot_verdict_limit(const ot_verdict *v, size_t i, struct ot_limit *out);
+/* Nodes of equal operator, version and answer. */
+struct ot_fit_op {
+    const char *domain, *op;
+    int version, there;   /* the model's; the one that counts on the target. 0: not known, none */
+    const char *need;     /* "", "older version", "rewrite" */
+    const char *fit;      /* "kernel", "body expanded", "fp32 behind casts", "listed", "missing", "unknown" */
+    const char *provider; /* where; NULL: nowhere, or not known */
+    const char *why, *declined; /* declined: why the first provider does not take it */
+    bool inferred;
+    size_t nodes, fallback, shape, folded;
+};
+OT_API size_t ot_verdict_nops(const ot_verdict *v);
+OT_API void ot_verdict_op(const ot_verdict *v, size_t i, struct ot_fit_op *out);
+struct ot_fit_node {
+    const char *name, *first_output, *domain, *op, *graph;
+    int version, depth;
+    bool function, shape, folded, fallback;
+    int64_t flops; /* -1: not known */
+    const char *fit, *provider, *why;
+};
+OT_API size_t ot_verdict_nnodes(const ot_verdict *v);
+OT_API void ot_verdict_node(const ot_verdict *v, size_t i, struct ot_fit_node *out);
+
+/* What ONNX Runtime's own profile says: where each node ran. */
+typedef struct ot_observed ot_observed;
+OT_API int ot_observed_read(ot_ctx *c, const char *path, ot_observed **out);
+OT_API void ot_observed_free(ot_observed *o);
+struct ot_observed_node {
+    const char *name, *op, *provider; /* provider as --provider spells it */
+    double seconds;
+    size_t calls;
+};
+OT_API size_t ot_observed_count(const ot_observed *o);
+OT_API void ot_observed_node(const ot_observed *o, size_t i, struct ot_observed_node *out);
+/* Where the node of that name ran; NULL: the profile does not have it. */
+OT_API const char *ot_observed_find(const ot_observed *o, const char *name);
 
 /* ---- about the library ---- */
 

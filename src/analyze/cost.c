@@ -104,6 +104,17 @@ static int64_t number(const struct typed *t, struct dim d)
     return e.kind == DIM_CONST && e.v >= 0 ? e.v : -1;
 }
 
+int cost_node(struct cx *cx, struct typed *t, struct node *n, int64_t *macs, int64_t *ops)
+{
+    struct walk w = {.cx = cx, .t = t};
+    struct op_cost c;
+    t->cx = cx;
+    int rc = node_work(&w, n, &c);
+    *macs = rc ? -1 : number(t, c.macs);
+    *ops = rc ? -1 : number(t, c.ops);
+    return rc;
+}
+
 /* The tensor that v is, whether an initializer or the value of a Constant node; NULL. */
 static const struct tensor_data *constant_of(const struct value *v)
 {

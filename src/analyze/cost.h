@@ -28,6 +28,9 @@ struct cost {
 
 /* Rows come from arena. */
 int cost_model(struct cx *cx, struct typed *t, struct arena *arena, struct cost *out);
+/* Of one node, with the types that t holds now (of a function body: those of the call entered last). -1: not
+ * known. */
+int cost_node(struct cx *cx, struct typed *t, struct node *n, int64_t *macs, int64_t *ops);
 /* Total multiply-accumulates with symbols left in, t being inferred without a binding; unknown when a part of
  * it is. */
 int cost_symbolic(struct cx *cx, struct typed *t, struct dim *macs);

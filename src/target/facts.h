@@ -41,6 +41,7 @@ struct fact_release {
     const char *runtime, *version, *date, *basis;
     const char *tried; /* "measured", "unreachable", "": nobody tried it */
     struct fact_version v;
+    struct fact_version onnx; /* of the library that it was built with; n 0: not known */
     int min_opset, opset, ml, ir;
     int compiled; /* newest opset that its library has in part, beyond `opset` */
     bool strict;  /* beyond them a model is refused; else they are what was documented */
@@ -71,16 +72,31 @@ struct fact_listed {
     int serial;
 };
 
+/* A version that does something else though it reads like the one before (meaning.tsv). */
+struct fact_meaning {
+    const char *domain, *op, *attr, *value, *what;
+    int since;
+};
+
+/* An operator version that came into an opset that was out already (late.tsv). */
+struct fact_late {
+    const char *domain, *op;
+    int since;
+    struct fact_version onnx; /* the first release of the library that has it */
+};
+
 struct facts {
     struct arena arena;
-    const char *date; /* of the tables that are built in */
-    struct fact_runtime *runtimes;
-    struct fact_release *releases; /* by runtime, then version */
+    const char *date;               /* of the tables that are built in */
+    struct fact_runtime **runtimes; /* they never move */
+    struct fact_release *releases;  /* by runtime, then version */
     struct fact_bundle *bundles;
     struct fact_kernel *kernels; /* by domain and operator */
     struct fact_listed *listed;  /* by list and operator, case aside */
-    size_t nruntimes, nreleases, nbundles, nkernels, nlisted;
-    size_t cap_runtimes, cap_releases, cap_bundles, cap_kernels, cap_listed;
+    struct fact_meaning *meanings;
+    struct fact_late *lates;
+    size_t nruntimes, nreleases, nbundles, nkernels, nlisted, nmeanings, nlates;
+    size_t cap_runtimes, cap_releases, cap_bundles, cap_kernels, cap_listed, cap_meanings, cap_lates;
     int serial;
 };
 
@@ -91,8 +107,9 @@ void facts_free(struct facts *f);
  * names: of the releases that the file adds, NULL-terminated "runtime@version"; may be NULL. E_DATA with the
  * place in the file. */
 int facts_read(struct cx *cx, struct facts *f, const char *path, const char *const **names);
-/* All that is known of one release, as such a file. Text in memory of f. */
-int facts_export(struct cx *cx, struct facts *f, const char *runtime, const char *version, const char **out);
+struct target;
+/* All that is known of a release that the tables have, as such a file. Text in memory of f. */
+int facts_export(struct cx *cx, struct facts *f, const struct target *t, const char **out);
 
 /* By name or alias; NULL. */
 const struct fact_runtime *facts_runtime(const struct facts *f, const char *name, bool provider);
@@ -104,6 +121,10 @@ bool releases_hold(const char *releases, const struct fact_version *v);
 /* Whether the kernel tables have rows of that provider in that release. */
 bool facts_have_kernels(const struct facts *f, const struct fact_runtime *provider,
                         const struct fact_version *v);
+/* Whether a runtime built with that ONNX release does not have the operator version yet, though it has its
+ * opset. */
+bool facts_came_late(const struct facts *f, const char *domain, const char *op, int since,
+                     const struct fact_version *onnx);
 /* The set behind NAME in a types column ("T=fd T1=[f]"; "fd" alone answers to every name). False: not there.
  */
 bool facts_types(const char *types, const char *name, struct fact_types *out);
