@@ -57,9 +57,12 @@ lib_so   := $(BUILD)/libonnxtool.so
 
 packages := libprotobuf-c libcjson popt libzip
 # Decoders of pictures: a build without them says so when a model asks.
-optional := $(foreach p,libpng libjpeg,$(if $(shell $(PKG_CONFIG) --exists $p && echo yes),$p))
+found     = $(foreach p,$1,$(if $(shell $(PKG_CONFIG) --exists $p && echo yes),$p))
+optional := $(call found,libpng libjpeg)
 packages += $(optional)
-pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(packages))
+# Opened at run time: only their headers are used.
+opened     := $(call found,libtiff-4 libwebp libopenjp2)
+pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(packages) $(opened))
 pkg_libs   := $(shell $(PKG_CONFIG) --libs $(packages))
 libs       := $(pkg_libs) -ldl -lm -lpthread
 
@@ -78,7 +81,7 @@ file_flags = $(if $(filter src/kern/%,$1),-O3,$(opt)) \
 	$(if $(filter %_avx2.c,$1),$(isa_avx2)) $(if $(filter %_avx512.c,$1),$(isa_avx512)) \
 	$(if $(filter %_vnni.c,$1),$(isa_vnni)) \
 	$(if $(filter src/io/%,$1),-I$(BUILD)/proto) \
-	$(if $(filter src/ops/image.c,$1),$(optional:%=-DOT_HAVE_%)) \
+	$(if $(filter src/ops/image.c src/ops/image_libs.c,$1),$(addprefix -D,$(subst -,_,$(patsubst %,OT_HAVE_%,$(optional) $(opened))))) \
 	$(if $(filter src/api.c,$1),-DOT_VERSION='"$(VERSION)"')
 compile = $(CC) $(base_flags) $(call file_flags,$<) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 

@@ -46,7 +46,7 @@ install_packages() {
 # What the Makefile needs, and the libraries.
 # shellcheck disable=SC2034 # read by the scripts that source this one
 build_packages=(gcc make pkg-config libc6-dev protobuf-c-compiler libprotobuf-c-dev libcjson-dev libpopt-dev libzip-dev
-    libpng-dev libjpeg-dev)
+    libpng-dev libjpeg-dev libtiff-dev libwebp-dev libopenjp2-7-dev)
 # Faster large matrix products where it is there; opened at run time.
 # shellcheck disable=SC2034
 run_packages=(libopenblas0-pthread)

@@ -16,7 +16,7 @@
 enum { MAX_SIDE = 1 << 24 };
 
 /* Memory for width * height pixels. A picture of n bytes has no business being that much larger. */
-static int new_image(struct cx *cx, int64_t width, int64_t height, struct image *out)
+int image_new(struct cx *cx, int64_t width, int64_t height, struct image *out)
 {
     if (width > MAX_SIDE || height > MAX_SIDE || width * height > (int64_t)1 << 32)
         return err_set(cx, E_LIMIT, "a picture of %lld x %lld", (long long)width, (long long)height);
@@ -90,7 +90,7 @@ static int bmp_decode(struct cx *cx, const uint8_t *p, size_t n, struct image *o
     size_t room = (n - 14 - header) / (size_t)b.entry;
     b.colors = b.bits > 8 ? 0 : used && used < 1u << b.bits ? (int)used : 1 << b.bits;
     b.colors = (size_t)b.colors > room ? (int)room : b.colors;
-    int rc = new_image(cx, width, height, out);
+    int rc = image_new(cx, width, height, out);
     for (int64_t y = 0; rc > 0 && y < height; y++)
         for (int64_t x = 0; x < width; x++)
             bmp_pixel(&b, b.pixels + (size_t)(down ? y : height - 1 - y) * b.stride, x,
@@ -176,7 +176,7 @@ static int pnm_decode(struct cx *cx, const uint8_t *p, size_t n, struct image *o
     r.p++; /* one white space */
     if (width > MAX_SIDE || height > MAX_SIDE || (width / 8) * height > (int64_t)n * 8)
         return 0; /* fewer bytes than that many pixels take */
-    int rc = new_image(cx, width, height, out);
+    int rc = image_new(cx, width, height, out);
     if (rc > 0 && !(type == '4' ? pnm_bits(&r, out) : pnm_pixels(&r, out, type, max))) {
         free(out->rgb);
         rc = 0;
@@ -194,7 +194,7 @@ static int png_decode(struct cx *cx, const uint8_t *p, size_t n, struct image *o
     int rc = 0;
     if (png_image_begin_read_from_memory(&im, p, n)) {
         im.format = PNG_FORMAT_RGBA;
-        rc = new_image(cx, im.width, im.height, out);
+        rc = image_new(cx, im.width, im.height, out);
         rgba = rc > 0 ? mem_alloc((size_t)im.width * im.height * 4) : NULL;
         if (rc > 0 && !rgba) {
             free(out->rgb);
@@ -247,7 +247,7 @@ static int jpeg_rows(struct cx *cx, struct jpeg_reader *r, const uint8_t *p, siz
     jpeg_read_header(&r->d, TRUE);
     r->d.out_color_space = JCS_RGB;
     jpeg_start_decompress(&r->d);
-    int rc = new_image(cx, r->d.output_width, r->d.output_height, out);
+    int rc = image_new(cx, r->d.output_width, r->d.output_height, out);
     while (rc > 0 && r->d.output_scanline < r->d.output_height) {
         JSAMPROW row = out->rgb + (size_t)r->d.output_scanline * r->d.output_width * 3;
         jpeg_read_scanlines(&r->d, &row, 1);
@@ -289,32 +289,29 @@ static int jpeg_decode(struct cx *cx, const uint8_t *p, size_t n, struct image *
 /* ---- which ---- */
 
 struct format {
-    const char *magic, *name;
+    const char *magic;
     size_t offset, n;
-    int (*decode)(struct cx *cx, const uint8_t *p, size_t n, struct image *out); /* NULL: not supported */
+    int (*decode)(struct cx *cx, const uint8_t *p, size_t n, struct image *out);
 };
 
 int image_decode(struct cx *cx, const uint8_t *p, size_t n, struct image *out)
 {
     static const struct format formats[] = {
-        {"\x89PNG\r\n\x1a\n", "PNG", 0, 8, png_decode},
-        {"\xff\xd8\xff", "JPEG", 0, 3, jpeg_decode},
-        {"BM", "BMP", 0, 2, bmp_decode},
-        {"II*\0", "TIFF", 0, 4, NULL},
-        {"MM\0*", "TIFF", 0, 4, NULL},
-        {"WEBP", "WebP", 8, 4, NULL},
-        {"jP  \r\n\x87\n", "JPEG 2000", 4, 8, NULL},
-        {"\xff\x4f\xff\x51", "JPEG 2000", 0, 4, NULL},
+        {"\x89PNG\r\n\x1a\n", 0, 8, png_decode},
+        {"\xff\xd8\xff", 0, 3, jpeg_decode},
+        {"BM", 0, 2, bmp_decode},
+        {"II*\0", 0, 4, tiff_decode},
+        {"MM\0*", 0, 4, tiff_decode},
+        {"WEBP", 8, 4, webp_decode},
+        {"jP  \r\n\x87\n", 4, 8, jp2_decode},
+        {"\xff\x4f\xff\x51", 0, 4, jp2_decode},
     };
     if (n > 8 && p[0] == 'P' && p[1] >= '1' && p[1] <= '6')
         return pnm_decode(cx, p, n, out);
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         const struct format *f = &formats[i];
-        if (n < f->offset + f->n || memcmp(p + f->offset, f->magic, f->n) != 0)
-            continue;
-        if (!f->decode)
-            return err_set(cx, E_UNSUPPORTED, "pictures in %s format are not supported", f->name);
-        return f->decode(cx, p, n, out);
+        if (n >= f->offset + f->n && !memcmp(p + f->offset, f->magic, f->n))
+            return f->decode(cx, p, n, out);
     }
     return 0;
 }
