@@ -1,0 +1,238 @@
+"""Writes src/target/facts/registered.tsv and measured.tsv from what releases say and do.
+
+Releases from 1.16 on name the CPU kernels they have registered, one row for each set of types, so rows are exact where the
+documents show the union of what each type may be. Older ones only show which one-node models load: an operator's version
+gets the rows of the nearest later release that agree with all of its loads, or else the types that loaded. Where no load
+tells, a release that the documents cover keeps what they say, and an older one gets a row that says that types are not
+known. The documents are also believed about com.microsoft, whose signatures have changed more than the models show.
+"""
+import collections
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import envs
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+import make_facts  # noqa: E402
+
+PROBE = os.path.join(ROOT, "scripts", "truth", "probe.py")
+DOMAINS = ("ai.onnx", "ai.onnx.ml", "com.microsoft")
+OPEN = 2 ** 31 - 1
+ASKED = (1, 16)  # the first minor release that names its kernels
+DOCUMENTED = (1, 9)  # the first that the documents cover
+FIRST = (1, 0)  # the first that shows which operators a session holds
+UNDECIDED = ("type", "inference", "other", "kernel-init", "none", "loaded", "deprecated")
+
+
+def minor_of(release):
+    return ".".join(release.split(".")[:2])
+
+
+def full(text):
+    return text if "(" in text else "tensor(%s)" % text
+
+
+# --- sets of rows: a row is {constraint: frozenset of types}
+
+def merged(rows):
+    """The same products with fewer rows: two rows that differ in one constraint are one."""
+    rows = [dict(r) for r in {frozenset(r.items()): r for r in rows}.values()]
+    rows.sort(key=lambda r: sorted((n, sorted(t)) for n, t in r.items()))
+    again = True
+    while again:
+        again = False
+        for i, a in enumerate(rows):
+            for j in range(i + 1, len(rows)):
+                b = rows[j]
+                differ = [n for n in a if a[n] != b.get(n)] if set(a) == set(b) else None
+                if differ is not None and len(differ) <= 1:
+                    for n in differ:
+                        a[n] = a[n] | b[n]
+                    del rows[j]
+                    again = True
+                    break
+            if again:
+                break
+    return rows
+
+
+def fits(row, types):
+    return all(types[n] in kinds for n, kinds in row.items() if n in types)
+
+
+def text_of(row):
+    return " ".join("%s=%s" % (n, "*" if t is None else make_facts.type_set(sorted(t))) for n, t in sorted(row.items()))
+
+
+def range_text(first, last):
+    return "%d+" % first if last == OPEN else "%d" % first if first == last else "%d-%d" % (first, last)
+
+
+# --- what releases say
+
+def named(folder, release):
+    """{(domain, op): {(first, last): [row]}} as the release names its CPU kernels."""
+    with tempfile.TemporaryDirectory() as work:
+        path = os.path.join(work, "kernels.json")
+        python = os.path.join(folder, release, "bin", "python")
+        subprocess.run([python, PROBE, "--kernels", path], check=True, stderr=subprocess.DEVNULL)
+        with open(path, encoding="utf-8") as f:
+            rows = json.load(f)
+    out = collections.defaultdict(lambda: collections.defaultdict(list))
+    for provider, domain, op, first, last, types in rows:
+        domain = domain or "ai.onnx"
+        if provider == "CPUExecutionProvider" and domain in DOMAINS and not op.startswith("Memcpy"):
+            out[domain, op][first, last].append({n: frozenset(x.replace(" ", "") for x in t) for n, t in types.items()})
+    return {k: {r: merged(rows) for r, rows in v.items()} for k, v in out.items()}
+
+
+# --- what releases do
+
+def loads(releases, limits, observed):
+    """{release: {(domain, op, version): [(types, True, False or None)]}}: whether the CPU has a kernel, where a load
+    tells; versions beyond the release's operator sets are left out, as no model should say them there."""
+    out = {r: collections.defaultdict(list) for r in releases}
+    for name, parts in observed.items():
+        if not name.startswith("op/"):
+            continue
+        _, domain, op, version, text = name.split("/", 4)
+        types = {n: full(t) for n, t in (p.split("=", 1) for p in make_facts.split_types(text))}
+        for span, code in parts:
+            first, _, last = span.partition("-")
+            # Attributes are looked at after the kernel was found.
+            yes = code == "kernel-init" or code.replace("com.microsoft.", "") == op
+            for r in releases[releases.index(first):releases.index(last or first) + 1]:
+                if int(version) <= limits[r].get(domain, 1):
+                    out[r][domain, op, int(version)].append((types, None if code in UNDECIDED and not yes else yes))
+    return out
+
+
+def agrees(rows, seen):
+    return all(yes is None or any(fits(row, types) for row in rows) == yes for types, yes in seen)
+
+
+def shown(seen, candidates, documented):
+    """Rows for one version of an operator, from its loads; None: ask the documents."""
+    found = {yes for _, yes in seen}
+    if True not in found and seen[0][1] is False:  # the first has the most common types
+        return []
+    if True not in found:
+        return None if documented else [{n: None for n in seen[0][0]}]
+    for rows in candidates:
+        if rows and agrees(rows, seen):
+            return rows
+    return merged([{n: frozenset([t]) for n, t in types.items()} for types, yes in seen if yes])
+
+
+# --- the tables
+
+def rows_of(minor, release, said, did):
+    """{(domain, op, versions): [row]} of one minor release."""
+    out = {}
+    if release in said:
+        for (domain, op), ranges in said[release].items():
+            for (first, last), rows in ranges.items():
+                out[domain, op, range_text(first, last)] = rows
+        return out
+    documented = tuple(int(n) for n in minor.split(".")) >= DOCUMENTED
+    silent = set()
+    for (domain, op, version), seen in did[release].items():
+        if (documented and domain == "com.microsoft") or op.startswith("Memcpy"):
+            continue
+        candidates = [rows for r in said for (first, last), rows in said[r].get((domain, op), {}).items()
+                      if first <= version and (version == first if last == OPEN else version <= last)]
+        rows = shown(seen, candidates, documented)
+        if rows is None:
+            silent.add((domain, op))
+        elif rows:
+            out[domain, op, str(version)] = rows
+    return {k: rows for k, rows in out.items() if k[:2] not in silent}
+
+
+HEAD = """\
+# CPU kernels of ONNX Runtime as the releases themselves show them; make_facts.py puts them in place of what the documents
+# say. From 1.16 on: as the newest wheel of each minor release names them. Before: an operator version whose one-node models
+# load (testdata/truth), with the types of the next release that agrees with all loads. Columns as in kernels.tsv.
+# Written by scripts/check_truth.py registered.
+# releases: %s
+# date: %s
+domain\top\tversions\ttypes\treleases
+"""
+
+
+def limits_of(releases):
+    """{release: {domain: newest operator set}}, of releases.tsv and where that is silent of measured.tsv."""
+    out = {r: {} for r in releases}
+    for name in ("releases.tsv", "measured.tsv"):
+        for row in make_facts.load(name)[1]:
+            if row["runtime"] == "ort" and row["version"] in out and row["opset"]:
+                out[row["version"]] = {"ai.onnx": int(row["opset"]), "ai.onnx.ml": int(row["ml"])}
+    return out
+
+
+def write_registered(folder, releases, observed, today):
+    newest = {}
+    for r in releases:
+        key = tuple(int(n) for n in r.split("."))
+        if key[:2] >= FIRST:
+            newest[minor_of(r)] = r
+    order = list(newest)
+    said = {r: named(folder, r) for r in newest.values() if tuple(int(n) for n in r.split("."))[:2] >= ASKED}
+    did = loads(releases, limits_of(releases), observed)
+    table = collections.defaultdict(list)
+    for minor, release in newest.items():
+        for key, rows in rows_of(minor, release, said, did).items():
+            for row in rows:
+                table[key + (text_of(row),)].append(minor)
+    with open(os.path.join(make_facts.OUT, "registered.tsv"), "w", encoding="utf-8") as f:
+        f.write(HEAD % (" ".join(order), today))
+        for key in sorted(table, key=lambda k: (k[0] if k[0] != "ai.onnx" else "", k[1], make_facts.vkey(k[2]), k)):
+            domain, op, versions, types = key
+            f.write("\t".join(("" if domain == "ai.onnx" else domain, op, versions, types,
+                               make_facts.compress(table[key], order))) + "\n")
+    return len(table)
+
+
+def write_measured(releases, observed, today):
+    """The newest number of each kind that a release loads, and whether one more is refused."""
+    path = os.path.join(make_facts.OUT, "measured.tsv")
+    with open(path, encoding="utf-8") as f:
+        head = [ln for ln in f.read().splitlines() if ln.startswith("#") and not ln.startswith("# date")]
+    found = {r: {} for r in releases}
+    for kind in ("opset", "ml", "ir"):
+        for name, parts in observed.items():
+            if name.split("/")[0] != kind:
+                continue
+            number = int(name.split("/")[1])
+            for span, code in parts:
+                first, _, last = span.partition("-")
+                for r in releases[releases.index(first):releases.index(last or first) + 1]:
+                    if code in ("Abs", "Binarizer", "loaded"):
+                        found[r][kind] = max(number, found[r].get(kind, 0))
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(head + ["# date: " + today, "runtime\tversion\topset\tml\tir\tstrict\tstatus\tremark"]) + "\n")
+        for r in releases:
+            strict = found[r]["opset"] < 30
+            cells = [str(found[r][k]) for k in ("opset", "ml", "ir")] if strict else ["", "", ""]
+            f.write("\t".join(["ort", r] + cells + ["y" if strict else "n", "measured",
+                                                    "" if strict else "loads whatever opset and IR version a model says"])
+                    + "\n")
+        for r, why in unreachable(releases):
+            f.write("\t".join(["ort", r, "", "", "", "", "unreachable", why]) + "\n")
+
+
+def unreachable(releases):
+    with open(os.path.join(make_facts.OUT, "releases.tsv"), encoding="utf-8") as f:
+        rows = [line.split("\t")[1] for line in f if line.startswith("ort\t")]
+    return [(r, "pip has no wheel of it") for r in rows if r not in releases]
+
+
+def write(folder, releases, observed, today):
+    """Returns how many rows registered.tsv has."""
+    assert envs.present(folder) == releases, "observe first: other releases are there now"
+    write_measured(releases, observed, today)
+    return write_registered(folder, releases, observed, today)
