@@ -1,5 +1,10 @@
 /* Each worker has a ticket of its own: the caller writes the job, then adds one to the ticket of every worker
- * that the job needs, and waits until `pending` is back at 0. Who needs not work is not woken.
+ * that the job needs, does its own part, and waits until `pending` is back at 0. Who needs not work is not
+ * woken.
+ *
+ * A worker may be slow to wake, or its core may be busy with something else. So a part belongs to who claims
+ * it: the worker when it sees the ticket, or the caller when it is done with its own part. Parts are the same
+ * either way, and so are results. Job fields are read after a claim alone: only then the job is sure to last.
  *
  * Both waits spin for a while and then sleep in futex(2). The sleeper announces itself before its last look
  * at the word, the waker changes the word before it looks for sleepers; with sequentially consistent accesses
@@ -31,6 +36,7 @@ struct word {
 
 struct worker {
     struct word ticket;
+    atomic_uint claimed; /* the ticket whose part is taken */
     struct pool *pool;
     pthread_t thread;
     int index;
@@ -127,15 +133,26 @@ static void run_part(const struct pool *p, int t)
     inside_thread = outer_thread;
 }
 
+/* Takes the part of ticket number t; false when it was taken. */
+static bool claim(struct worker *w, unsigned t)
+{
+    unsigned before = t - 1;
+
+    return atomic_compare_exchange_strong(&w->claimed, &before, t);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct pool *p = w->pool;
 
-    for (unsigned seen = 0;; seen++) {
+    for (unsigned seen = 0;;) {
         wait_while(&w->ticket, seen, p->spin);
+        seen = atomic_load(&w->ticket.value);
         if (atomic_load(&p->stop))
             return NULL;
+        if (!claim(w, seen))
+            continue;
         run_part(p, w->index);
         if (atomic_fetch_sub(&p->pending.value, 1) == 1)
             word_wake(&p->pending);
@@ -229,6 +246,11 @@ static void run_job(struct pool *p)
     for (int t = 1; t < p->parts; t++)
         give_ticket(&p->worker[t]);
     run_part(p, 0);
+    for (int t = p->parts - 1; t > 0; t--)
+        if (claim(&p->worker[t], atomic_load(&p->worker[t].ticket.value))) {
+            run_part(p, t);
+            atomic_fetch_sub(&p->pending.value, 1);
+        }
     for (unsigned left; (left = atomic_load(&p->pending.value));)
         wait_while(&p->pending, left, p->spin);
 }
