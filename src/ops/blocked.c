@@ -14,7 +14,7 @@
 
 struct reorder_attrs {
     int64_t block;
-    int64_t channels; /* of the plain value; FromBlocked and pools that give it */
+    int64_t channels; /* of the plain value; FromBlocked */
 };
 
 static int need_positive(struct cx *cx, const struct node *n, const char *name, int64_t *out)
@@ -32,7 +32,7 @@ static int reorder_parse(struct cx *cx, struct arena *arena, const struct node *
     int r = contrib_inputs(cx, n, 1, 1, 1);
     if (!r)
         r = need_positive(cx, n, "block", &a->block);
-    if (!r && strcmp(n->op_type, "ToBlocked") != 0)
+    if (!r && strcmp(n->op_type, "FromBlocked") == 0)
         r = need_positive(cx, n, "channels", &a->channels);
     return r;
 }
@@ -129,16 +129,15 @@ const struct op op_onnxtool_FromBlocked = {
     .ref = from_ref,
 };
 
-/* ---- BlockedGlobalAveragePool: gives a plain value ---- */
+/* ---- BlockedGlobalAveragePool ---- */
 
 static int mean_infer(struct infer_ctx *ic, const void *params)
 {
-    const struct reorder_attrs *a = params;
+    (void)params;
     int r = ic_need_rank(ic, 0, 4, 4);
-    if (r)
-        return r;
-    struct dim d[4] = {ic_rank(ic, 0) == 4 ? ic_dim(ic, 0, 0) : dim_unknown(), dim_const(a->channels),
-                       dim_const(1), dim_const(1)};
+    if (r || ic_rank(ic, 0) != 4)
+        return r ? r : ic_out(ic, 0, DT_FLOAT, -1, NULL);
+    struct dim d[4] = {ic_dim(ic, 0, 0), ic_dim(ic, 0, 1), dim_const(1), dim_const(1)};
     return ic_out(ic, 0, DT_FLOAT, 4, d);
 }
 
@@ -146,7 +145,7 @@ struct mean_job {
     const struct kern *kern;
     const float *x;
     float *y;
-    int64_t channels, blocks, plane;
+    int64_t plane;
 };
 
 static void mean_range(void *arg, int64_t begin, int64_t end, int thread)
@@ -154,26 +153,21 @@ static void mean_range(void *arg, int64_t begin, int64_t end, int thread)
     (void)thread;
     const struct mean_job *j = arg;
     int block = j->kern->blk.conv->block;
-    for (int64_t i = begin; i < end; i++) {
-        float mean[BLK_MAX];
-        int64_t c = i % j->blocks * block, n = j->channels - c < block ? j->channels - c : block;
-        j->kern->blk.mean(block, j->x + i * j->plane * block, mean, j->plane);
-        memcpy(j->y + i / j->blocks * j->channels + c, mean, (size_t)n * sizeof(float));
-    }
+    for (int64_t i = begin; i < end; i++)
+        j->kern->blk.mean(block, j->x + i * j->plane * block, j->y + i * block, j->plane);
 }
 
 static int mean_ref(struct exec_ctx *ec, const void *params)
 {
     const struct reorder_attrs *a = params;
     const struct tensor *x = ec->in[0];
-    int r = need_blocked(ec, 0, a->block, a->channels);
+    int r = need_blocked(ec, 0, a->block, x->rank == 4 ? x->dims[1] : 0);
     if (r || !ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
         return r;
-    int64_t plane = x->dims[2] * x->dims[3];
-    struct mean_job j = {ec->kern, x->data, ec->out[0]->data, a->channels, x->dims[1] / a->block, plane};
-    if (!plane)
+    struct mean_job j = {ec->kern, x->data, ec->out[0]->data, x->dims[2] * x->dims[3]};
+    if (!j.plane)
         return err_set(ec->cx, E_SHAPE, "the image is empty");
-    par_for(ec->pool, x->dims[0] * j.blocks, grain_for(plane * a->block), mean_range, &j);
+    par_for(ec->pool, x->dims[0] * x->dims[1] / a->block, grain_for(j.plane * a->block), mean_range, &j);
     return 0;
 }
 
@@ -188,6 +182,9 @@ const struct op op_onnxtool_BlockedGlobalAveragePool = {
 };
 
 /* ---- BlockedScale: Y = act(X * S + T), S and T plain [C], [C, 1, 1] or [N, C, 1, 1] ---- */
+
+/* Pixels that stay in the cache from the scaling to the activation. */
+enum { SCALE_PIXELS = 128 };
 
 struct scale_attrs {
     int64_t block;
@@ -227,10 +224,14 @@ static void scale_range(void *arg, int64_t begin, int64_t end, int thread)
     int block = k->blk.conv->block;
     for (int64_t i = begin; i < end; i++) {
         int64_t n = i / j->blocks, c = i % j->blocks * block;
-        float *y = j->y + i * j->plane * block;
-        k->blk.scale(block, j->x + i * j->plane * block, j->scale + n * j->scale_step + c,
-                     j->shift ? j->shift + n * j->shift_step + c : NULL, y, j->plane);
-        fused_act_piece(k, j->act, y, j->plane * block);
+        const float *scale = j->scale + n * j->scale_step + c;
+        const float *shift = j->shift ? j->shift + n * j->shift_step + c : NULL;
+        for (int64_t at = 0; at < j->plane; at += SCALE_PIXELS) {
+            int64_t pixels = j->plane - at < SCALE_PIXELS ? j->plane - at : SCALE_PIXELS;
+            float *y = j->y + (i * j->plane + at) * block;
+            k->blk.scale(block, j->x + (i * j->plane + at) * block, scale, shift, y, pixels);
+            fused_act_piece(k, j->act, true, y, pixels * block);
+        }
     }
 }
 
@@ -400,7 +401,7 @@ struct piece {
 static void finish_piece(float *y, int64_t n, const void *arg)
 {
     const struct piece *p = arg;
-    fused_act_piece(p->kern, p->act, y, n);
+    fused_act_piece(p->kern, p->act, false, y, n);
 }
 
 static int blk_conv_run(struct exec_ctx *ec, const void *state)

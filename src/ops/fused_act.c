@@ -66,6 +66,23 @@ int fused_act_parse(struct cx *cx, const struct node *n, struct fused_act *f)
     return err_set(cx, E_ATTR, "activation '%.*s' is not known", (int)(name.n < 60 ? name.n : 60), name.p);
 }
 
+static void run_piece(const struct kern *k, const struct fused_act *f, enum dtype dt, void *y, size_t n)
+{
+    if (f->act != ACT_CLIP) {
+        un_run(k, f->un, dt, y, y, n, &f->p);
+        return;
+    }
+    double lo = 0, hi = 0;
+    dtype_info(dt)->store_f64(&lo, f->lo);
+    dtype_info(dt)->store_f64(&hi, f->hi);
+    clip_run(k, dt, y, y, n, &lo, &hi);
+}
+
+static bool has_piece(const struct fused_act *f, bool whole)
+{
+    return f->after || (whole && f->act != ACT_NONE);
+}
+
 struct act_job {
     const struct exec_ctx *ec;
     const struct fused_act *f;
@@ -77,29 +94,19 @@ static void act_range(void *arg, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const struct act_job *j = arg;
-    char *p = j->y + (size_t)begin * dtype_size(j->dt);
-    size_t n = (size_t)(end - begin);
-    if (j->f->act != ACT_CLIP) {
-        un_run(j->ec->kern, j->f->un, j->dt, p, p, n, &j->f->p);
-        return;
-    }
-    double lo = 0, hi = 0;
-    dtype_info(j->dt)->store_f64(&lo, j->f->lo);
-    dtype_info(j->dt)->store_f64(&hi, j->f->hi);
-    clip_run(j->ec->kern, j->dt, p, p, n, &lo, &hi);
+    run_piece(j->ec->kern, j->f, j->dt, j->y + (size_t)begin * dtype_size(j->dt), (size_t)(end - begin));
 }
 
 void fused_act_run(struct exec_ctx *ec, const struct fused_act *f, bool whole, enum dtype dt, void *y,
                    int64_t n)
 {
-    if (!f->after && !(whole && f->act != ACT_NONE))
-        return;
     struct act_job j = {ec, f, dt, y};
-    par_for(ec->pool, n, 16384, act_range, &j);
+    if (has_piece(f, whole))
+        par_for(ec->pool, n, 16384, act_range, &j);
 }
 
-void fused_act_piece(const struct kern *k, const struct fused_act *f, float *y, int64_t n)
+void fused_act_piece(const struct kern *k, const struct fused_act *f, bool whole, float *y, int64_t n)
 {
-    if (f->after)
-        un_run(k, f->un, DT_FLOAT, y, y, (size_t)n, &f->p);
+    if (has_piece(f, whole))
+        run_piece(k, f, DT_FLOAT, y, (size_t)n);
 }

@@ -19,7 +19,7 @@ int fused_act_parse(struct cx *cx, const struct node *n, struct fused_act *f);
  * no epilogue can do. */
 void fused_act_run(struct exec_ctx *ec, const struct fused_act *f, bool whole, enum dtype dt, void *y,
                    int64_t n);
-/* The part that no epilogue can do, on n finished floats at y; nothing when there is none. */
-void fused_act_piece(const struct kern *k, const struct fused_act *f, float *y, int64_t n);
+/* The same on a piece, n floats at y, by the calling thread alone. */
+void fused_act_piece(const struct kern *k, const struct fused_act *f, bool whole, float *y, int64_t n);
 
 #endif

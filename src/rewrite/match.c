@@ -126,3 +126,47 @@ int match_set_activation(struct pass_ctx *pc, struct node *fused, const struct m
     struct attr at = {.name = "activation_params", .kind = AT_FLOATS, .n = a->n, .u.floats = copy};
     return node_set_attr(pc->cx, fused, &at);
 }
+
+bool match_inference_bn(struct pass_ctx *pc, const struct node *n)
+{
+    int64_t training = 0, spatial = 1, is_test = 1;
+    if (!node_is(n, "BatchNormalization") || n->nin < 5)
+        return false;
+    for (int o = 1; o < n->nout; o++)
+        if (n->out[o] && (n->out[o]->nuses || pass_pinned(pc, n->out[o])))
+            return false;
+    if (graph_opset(n->graph, "") < 7) {
+        is_test = 0;
+        attr_int(pc->cx, n, "is_test", &is_test);
+    }
+    attr_int(pc->cx, n, "training_mode", &training);
+    attr_int(pc->cx, n, "spatial", &spatial);
+    for (int i = 1; i < 5; i++)
+        if (!n->in[i] || !value_is_const(n->in[i]))
+            return false;
+    return !training && spatial && is_test;
+}
+
+/* Constant input i of n, of a float type with m elements; NULL. */
+static const struct tensor *channel_consts(struct pass_ctx *pc, const struct node *n, int i, int64_t m)
+{
+    const struct tensor *t = consts_get(pc->cx, &pc->ex->consts, n->in[i]);
+    return t && dtype_is_float(t->dt) && tensor_count(t) == m ? t : NULL;
+}
+
+bool match_bn_affine(struct pass_ctx *pc, const struct node *bn, int64_t m, double *a, double *b)
+{
+    const struct tensor *k[4]; /* scale, B, mean, var */
+    float eps = 1e-5f;
+    if (!match_inference_bn(pc, bn))
+        return false;
+    for (int i = 0; i < 4; i++)
+        if (!(k[i] = channel_consts(pc, bn, i + 1, m)))
+            return false;
+    attr_float(pc->cx, bn, "epsilon", &eps);
+    for (int64_t o = 0; o < m; o++) {
+        a[o] = tensor_f64(k[0], o) / sqrt(tensor_f64(k[3], o) + (double)eps);
+        b[o] = tensor_f64(k[1], o) - a[o] * tensor_f64(k[2], o);
+    }
+    return true;
+}

@@ -21,6 +21,10 @@ bool match_with_number(const struct pass_ctx *pc, const struct node *n, double w
 bool match_same_float_shape(const struct pass_ctx *pc, const struct value *a, const struct value *b);
 /* A constant float vector of n elements whose only dim longer than 1 is the last. */
 bool match_row(const struct value *v, int64_t n);
+/* A BatchNormalization with constant operands that is not in training. */
+bool match_inference_bn(struct pass_ctx *pc, const struct node *n);
+/* What such a node does to channel i of m: a[i] x + b[i]. False: it is none, or not of m channels. */
+bool match_bn_affine(struct pass_ctx *pc, const struct node *bn, int64_t m, double *a, double *b);
 /* Activations that a fused node takes, with its parameters. */
 struct match_act {
     const char *name;

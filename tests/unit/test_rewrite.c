@@ -588,6 +588,103 @@ static void runs_of_convolutions_are_blocked(void **state)
     same_numbers(conv_run(34, false), conv_run(34, false), all, 1e-5);
 }
 
+/* Conv -> [act] -> what a network with attention over channels has: mean, 1x1 Conv, Sigmoid, Mul. */
+static struct model *squeeze(int64_t channels)
+{
+    struct build b = build_new(&cx, 17);
+    static float w[64 * 64];
+    char dims[2][32];
+    for (int i = 0; i < 64 * 64; i++)
+        w[i] = (float)((i * 7) % 11 - 5) / 16;
+    snprintf(dims[0], sizeof dims[0], "%d 3 3 3", (int)channels);
+    snprintf(dims[1], sizeof dims[1], "%d %d 1 1", (int)channels, (int)channels);
+    build_in(&b, "x", DT_FLOAT, "2 3 7 9");
+    build_const(&b, "w", DT_FLOAT, dims[0], w);
+    build_const(&b, "v", DT_FLOAT, dims[1], w);
+    build_node(&b, "Conv", "x w", "c");
+    build_node(&b, "GlobalAveragePool", "c", "m");
+    build_node(&b, "Conv", "m v", "f");
+    build_node(&b, "Sigmoid", "f", "s");
+    build_node(&b, "Mul", "c s", "y");
+    build_out(&b, "y", DT_FLOAT, NULL);
+    return b.m;
+}
+
+/* Split in two halves, each normalized, and one averaged. */
+static struct model *halves(const char *act)
+{
+    struct build b = build_new(&cx, 17);
+    static float w[64 * 27], k[4][32];
+    static const int64_t two[] = {2, 2};
+    static const char *const names[] = {"scale", "shift", "mean", "var"};
+    for (int i = 0; i < 64 * 27; i++)
+        w[i] = (float)((i * 7) % 11 - 5) / 16;
+    for (int i = 0; i < 4 * 32; i++)
+        k[i / 32][i % 32] = 0.5f + (float)(i % 7) / 8;
+    build_in(&b, "x", DT_FLOAT, "1 3 8 10");
+    build_const(&b, "w", DT_FLOAT, "64 3 3 3", w);
+    for (int i = 0; i < 4; i++)
+        build_const(&b, names[i], DT_FLOAT, "32", k[i]);
+    build_node(&b, "Conv", "x w", "c");
+    assert_int_equal(node_set_attr_int(&cx, build_node(&b, "Split", "c", "l r"), "axis", 1), OK);
+    build_node(&b, "BatchNormalization", "l scale shift mean var", "n");
+    build_node(&b, act, "n", "y");
+    assert_int_equal(node_set_attr_ints(&cx, build_node(&b, "AveragePool", "r", "z"), "kernel_shape", two, 2),
+                     OK);
+    build_out(&b, "y", DT_FLOAT, NULL);
+    build_out(&b, "z", DT_FLOAT, NULL);
+    return b.m;
+}
+
+static void scaled_and_split_images_stay_blocked(void **state)
+{
+    (void)state;
+    becomes(squeeze(32), all, "BlockedConv BlockedGlobalAveragePool BlockedConv BlockedScale FromBlocked");
+    same_numbers(squeeze(32), squeeze(32), all, 1e-5);
+    same_numbers(squeeze(37), squeeze(37), all, 1e-5);
+    becomes(halves("Relu"), all, "BlockedConv Split BlockedScale FromBlocked BlockedAveragePool FromBlocked");
+    becomes(halves("Softsign"), all,
+            "BlockedConv Split BlockedScale FromBlocked Softsign BlockedAveragePool FromBlocked");
+    same_numbers(halves("Relu"), halves("Relu"), all, 1e-5);
+    same_numbers(halves("HardSwish"), halves("HardSwish"), all, 1e-5);
+}
+
+/* Conv or BatchNormalization, then a factor and a term a channel, of these shapes. */
+static struct model *scaled(bool bn, const char *factor, const char *term)
+{
+    struct build b = conv_bn(true, true, "Mul");
+    static const float k[] = {2, -0.5f, 3};
+    struct model *m = b.m;
+    struct node *mul = m->graph->last;
+    build_const(&b, "k", DT_FLOAT, factor, k);
+    build_const(&b, "t", DT_FLOAT, term, k);
+    assert_int_equal(node_set_input(&cx, mul, 1, graph_find(m->graph, "k")), OK);
+    if (bn) { /* without the Conv in front */
+        struct node *conv = m->graph->first, *norm = conv->next;
+        build_in(&b, "z", DT_FLOAT, "1 3 3 4");
+        assert_int_equal(node_set_input(&cx, norm, 0, graph_find(m->graph, "z")), OK);
+        node_remove(conv);
+    }
+    build_node(&b, "Add", "t y", "sum");
+    build_node(&b, "Neg", "sum", "out");
+    build_out(&b, "out", DT_FLOAT, NULL);
+    m->graph->outs[0] = m->graph->outs[1];
+    m->graph->nouts = 1;
+    graph_find(m->graph, "y")->is_output = false;
+    return m;
+}
+
+static void factors_a_channel_go_into_the_weights(void **state)
+{
+    (void)state;
+    becomes(scaled(false, "3 1 1", "1 3 1 1"), all, "Conv Neg");
+    becomes(scaled(false, "1", "1 1 1"), all, "Conv Neg");
+    becomes(scaled(true, "3 1 1", "1 3 1 1"), all, "BatchNormalization Neg");
+    becomes(scaled(false, "4", "3 1 1"), all, "Conv Mul Add Neg");
+    same_numbers(scaled(false, "3 1 1", "1 3 1 1"), scaled(false, "3 1 1", "1 3 1 1"), all, 1e-5);
+    same_numbers(scaled(true, "3 1 1", "1"), scaled(true, "3 1 1", "1"), all, 1e-5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,6 +699,8 @@ int main(void)
         cmocka_unit_test(what_changes_nothing_goes),
         cmocka_unit_test(what_nothing_reads_goes),
         cmocka_unit_test(runs_of_convolutions_are_blocked),
+        cmocka_unit_test(scaled_and_split_images_stay_blocked),
+        cmocka_unit_test(factors_a_channel_go_into_the_weights),
         cmocka_unit_test(batch_normalization_goes_into_the_weights),
         cmocka_unit_test(batch_normalization_stays_where_others_read_the_convolution),
         cmocka_unit_test(activations_join_the_convolution),

@@ -18,6 +18,8 @@
 
 int pass_block_layout(struct pass_ctx *pc, struct graph *g);
 
+enum { MAX_OUT = 16 }; /* of a Split */
+
 struct layout {
     struct pass_ctx *pc;
     int block;
@@ -52,21 +54,29 @@ static bool is_conv(const struct node *n)
     return node_is(n, "Conv") || (!strcmp(n->domain, "com.microsoft") && !strcmp(n->op_type, "FusedConv"));
 }
 
-/* A node of the blocked graph that stands where n does, with n's attributes; its output is new. */
-static int new_node(struct layout *l, struct node *n, const char *domain, const char *op_type,
-                    struct value *const *ins, int nin, struct node **made)
+/* A node of the blocked graph that stands where n does, with n's attributes; its nout outputs are new. */
+static int new_nodes(struct layout *l, struct node *n, const char *domain, const char *op_type,
+                     struct value *const *ins, int nin, int nout, struct node **made)
 {
     struct cx *cx = l->pc->cx;
-    struct value *y;
-    int rc = value_new(cx, n->graph, NULL, &y);
+    struct value *y[MAX_OUT];
+    int rc = OK;
+    for (int o = 0; o < nout && !rc; o++)
+        rc = value_new(cx, n->graph, NULL, &y[o]);
     if (!rc)
-        rc = node_new(cx, n->graph, n, domain, op_type, n->name, ins, nin, &y, 1, made);
+        rc = node_new(cx, n->graph, n, domain, op_type, n->name, ins, nin, y, nout, made);
     if (rc)
         return rc;
     for (int i = 0; i < n->nattr && !rc; i++)
         rc = node_set_attr(cx, *made, &n->attrs[i]);
     (*made)->op = op_find(domain, op_type);
     return rc;
+}
+
+static int new_node(struct layout *l, struct node *n, const char *domain, const char *op_type,
+                    struct value *const *ins, int nin, struct node **made)
+{
+    return new_nodes(l, n, domain, op_type, ins, nin, 1, made);
 }
 
 static int new_blocked(struct layout *l, struct node *n, const char *op_type, struct value *const *ins,
@@ -78,7 +88,9 @@ static int new_blocked(struct layout *l, struct node *n, const char *op_type, st
 
 static int finish(struct layout *l, struct node *n, struct node *made)
 {
-    set_twin(l, n->out[0], made->out[0]);
+    for (int o = 0; o < n->nout; o++)
+        if (n->out[o])
+            set_twin(l, n->out[o], made->out[o]);
     l->done[l->ndone++] = n;
     return OK;
 }
@@ -211,21 +223,101 @@ static int block_pool(struct layout *l, struct node *n)
     return rc ? rc : finish(l, n, made);
 }
 
-/* Gives a plain value, which is a blocked one too where the channels fill their blocks: one pixel each. */
 static int block_mean(struct layout *l, struct node *n)
 {
     struct value *x = twin_of(l, n->in[0]);
-    int64_t channels = image_channels(l->pc, n->in[0]);
     struct node *made;
-    if (!x || !channels || !pass_take(l->pc))
+    if (!x || !image_channels(l->pc, n->out[0]) || !pass_take(l->pc))
         return OK;
     int rc = new_blocked(l, n, "BlockedGlobalAveragePool", &x, 1, &made);
+    return rc ? rc : finish(l, n, made);
+}
+
+/* ---- factors and terms a channel ---- */
+
+/* v, multiplied with image y, scales its channels: [N or 1, C, 1, 1]. */
+static bool scales_channels(const struct layout *l, const struct value *v, const struct value *y)
+{
+    const struct type *t = pass_type(l->pc, v), *ty = pass_type(l->pc, y);
+    int64_t c = image_channels(l->pc, y);
+    return c && image_channels(l->pc, v) == c && dim_is(t->dims[2], 1) && dim_is(t->dims[3], 1) &&
+           (dim_is(t->dims[0], 1) || dim_same(t->dims[0], ty->dims[0]));
+}
+
+static int block_mul(struct layout *l, struct node *n)
+{
+    struct node *made;
+    for (int i = 0; i < 2 && n->nin == 2; i++) {
+        struct value *x = twin_of(l, n->in[i]), *s = n->in[1 - i];
+        if (!x || !s || !match_same_float_shape(l->pc, n->in[i], n->out[0]) ||
+            !scales_channels(l, s, n->out[0]))
+            continue;
+        if (!pass_take(l->pc))
+            return OK;
+        struct value *ins[2] = {x, twin_of(l, s) ? twin_of(l, s) : s};
+        int rc = new_blocked(l, n, "BlockedScale", ins, 2, &made);
+        return rc ? rc : finish(l, n, made);
+    }
+    return OK;
+}
+
+static int channel_const(struct layout *l, struct node *n, const double *v, int64_t m, struct value **out)
+{
+    struct cx *cx = l->pc->cx;
+    struct tensor t;
+    memset(&t, 0, sizeof t);
+    int rc = tensor_new(cx, &t, DT_FLOAT, 1, &m);
+    for (int64_t i = 0; i < m && !rc; i++)
+        ((float *)t.data)[i] = (float)v[i];
     if (!rc)
-        rc = node_set_attr_int(l->pc->cx, made, "channels", channels);
+        rc = graph_add_const(cx, n->graph, n->name, &t, out);
+    tensor_drop(&t);
+    return rc;
+}
+
+/* A BatchNormalization, with the activation behind it. */
+static int scale_by_bn(struct layout *l, struct node *n, struct value *x, const double *a, const double *b,
+                       int64_t m)
+{
+    struct value *ins[3] = {x}, *y;
+    struct match_act how;
+    struct node *made, *act = pass_sole_user(l->pc, n->out[0]);
+    int rc = channel_const(l, n, a, m, &ins[1]);
     if (!rc)
-        rc = value_replace(l->pc->cx, n->out[0], made->out[0]);
+        rc = channel_const(l, n, b, m, &ins[2]);
     if (!rc)
-        node_remove(n);
+        rc = value_new(l->pc->cx, n->graph, NULL, &y);
+    if (!rc)
+        rc = node_new(l->pc->cx, n->graph, n, "onnxtool", "BlockedScale", n->name, ins, 3, &y, 1, &made);
+    if (!rc)
+        rc = node_set_attr_int(l->pc->cx, made, "block", l->block);
+    if (rc)
+        return rc;
+    made->op = op_find("onnxtool", "BlockedScale");
+    rc = finish(l, n, made);
+    if (act && act->in[0] == n->out[0] && match_activation(l->pc, act, &how) &&
+        (act->out[0]->is_output || !pass_pinned(l->pc, act->out[0]))) {
+        if (!rc)
+            rc = match_set_activation(l->pc, made, &how);
+        if (!rc)
+            rc = finish(l, act, made);
+    }
+    return rc;
+}
+
+static int block_bn(struct layout *l, struct node *n)
+{
+    struct value *x = twin_of(l, n->in[0]);
+    int64_t m = image_channels(l->pc, n->out[0]);
+    if (!x || !m || !match_inference_bn(l->pc, n))
+        return OK;
+    double *k = mem_alloc(2 * (size_t)m * sizeof *k);
+    if (!k)
+        return err_nomem(l->pc->cx);
+    int rc = OK;
+    if (match_bn_affine(l->pc, n, m, k, k + m) && pass_take(l->pc))
+        rc = scale_by_bn(l, n, x, k, k + m, m);
+    free(k);
     return rc;
 }
 
@@ -304,9 +396,37 @@ static int block_concat(struct layout *l, struct node *n)
     return finish(l, n, made);
 }
 
+/* Taken apart at whole blocks. */
+static int block_split(struct layout *l, struct node *n)
+{
+    struct value *ins[2] = {twin_of(l, n->in[0]), n->nin > 1 ? n->in[1] : NULL};
+    struct node *made;
+    if (!ins[0] || n->nout > MAX_OUT || attr_or(n, "axis", 0) != 1 || n->nin > 2)
+        return OK;
+    for (int o = 0; o < n->nout; o++)
+        if (!n->out[o] || pass_pinned(l->pc, n->out[o]) || !image_channels(l->pc, n->out[o]) ||
+            image_channels(l->pc, n->out[o]) % l->block)
+            return OK;
+    if (!pass_take(l->pc))
+        return OK;
+    int rc = new_nodes(l, n, "", "Split", ins, n->nin, n->nout, &made);
+    if (rc)
+        return rc;
+    made->ver = n->ver;
+    return finish(l, n, made);
+}
+
+/* Whether an activation was taken along with what stands before it. */
+static bool is_done(const struct layout *l, const struct node *n)
+{
+    return l->ndone > 0 && twin_of(l, n->out[0]);
+}
+
 static int block_node(struct layout *l, struct node *n)
 {
     if (!n->out || !n->nout || !n->out[0] || (!n->out[0]->is_output && pass_pinned(l->pc, n->out[0])))
+        return OK;
+    if (is_done(l, n))
         return OK;
     if (is_conv(n))
         return block_conv(l, n);
@@ -316,27 +436,38 @@ static int block_node(struct layout *l, struct node *n)
         return block_mean(l, n);
     if (node_is(n, "Concat"))
         return block_concat(l, n);
-    if (any_layout(n))
-        return block_same(l, n);
-    return OK;
+    if (node_is(n, "Split"))
+        return block_split(l, n);
+    if (node_is(n, "BatchNormalization"))
+        return block_bn(l, n);
+    if (node_is(n, "Mul") && !twin_of(l, n->out[0])) {
+        size_t before = l->ndone;
+        int rc = block_mul(l, n);
+        if (rc || l->ndone > before)
+            return rc;
+    }
+    return any_layout(n) ? block_same(l, n) : OK;
 }
 
 /* ---- the end ---- */
 
 /* Takes n away; readers of its plain result get it from its twin. */
+static int plain_again(struct layout *l, struct node *n, struct value *y)
+{
+    struct node *made;
+    if (!y || (!y->nuses && !y->is_output))
+        return OK;
+    int rc = reorder(l, n, "FromBlocked", twin_of(l, y), &made);
+    if (!rc)
+        rc = node_set_attr_int(l->pc->cx, made, "channels", image_channels(l->pc, y));
+    return rc ? rc : value_replace(l->pc->cx, y, made->out[0]);
+}
+
 static int unplug(struct layout *l, struct node *n)
 {
-    struct cx *cx = l->pc->cx;
-    struct value *y = n->out[0];
-    struct node *made;
     int rc = OK;
-    if (y->nuses || y->is_output) {
-        rc = reorder(l, n, "FromBlocked", twin_of(l, y), &made);
-        if (!rc)
-            rc = node_set_attr_int(cx, made, "channels", image_channels(l->pc, y));
-        if (!rc)
-            rc = value_replace(cx, y, made->out[0]);
-    }
+    for (int o = 0; o < n->nout && !rc; o++)
+        rc = plain_again(l, n, n->out[o]);
     if (!rc)
         node_remove(n);
     return rc;

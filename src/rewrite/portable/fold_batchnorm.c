@@ -1,48 +1,61 @@
-/* BatchNormalization behind a Conv with constant weights goes into them.
+/* What scales and shifts channels behind a Conv with constant weights goes into them: BatchNormalization, Mul
+ * and Add of a constant a channel. The last two also go into a BatchNormalization.
  *
  *   y = BN(Conv(x, W, b))      a = scale / sqrt(var + eps)
- *   y = Conv(x, a*W, a*(b - mean) + B)
+ *   y = Conv(x, a*W, a*b + (B - a*mean))
  *
- * In double, rounded once. Only for float types, inference mode, and when nothing else reads the Conv's
- * result. */
-#include <math.h>
+ * In double, rounded once a step. Only for float types, inference mode, and when nothing else reads the first
+ * node's result. */
 #include <string.h>
 
 #include "ir/edit.h"
-#include "rewrite/pass.h"
+#include "rewrite/match.h"
 
 int pass_fold_batchnorm(struct pass_ctx *pc, struct graph *g);
 
-static bool is_inference_bn(struct pass_ctx *pc, const struct node *n)
+/* y = a x + b, channel by channel: m of each. */
+struct affine {
+    double *a, *b;
+    int64_t m;
+};
+
+static bool foldable(enum dtype dt)
 {
-    int64_t training = 0, spatial = 1, is_test = 1;
-    if (!node_is(n, "BatchNormalization") || n->nin < 5)
-        return false;
-    for (int o = 1; o < n->nout; o++)
-        if (n->out[o] && (n->out[o]->nuses || pass_pinned(pc, n->out[o])))
-            return false;
-    if (graph_opset(n->graph, "") < 7) {
-        is_test = 0;
-        attr_int(pc->cx, n, "is_test", &is_test);
-    }
-    attr_int(pc->cx, n, "training_mode", &training);
-    attr_int(pc->cx, n, "spatial", &spatial);
-    for (int i = 1; i < 5; i++)
-        if (!n->in[i] || !value_is_const(n->in[i]))
-            return false;
-    return !training && spatial && is_test;
+    return dt == DT_FLOAT || dt == DT_DOUBLE || dt == DT_FLOAT16 || dt == DT_BFLOAT16;
 }
 
-/* scale, B, mean, var as they are; all of one float type with m elements, else NULL. */
-static bool bn_consts(struct pass_ctx *pc, const struct node *bn, enum dtype dt, int64_t m,
-                      const struct tensor **t)
+/* t, broadcast over a value of that rank, has one element a channel (or one for all). */
+static bool by_channel(const struct tensor *t, int rank, int64_t m)
 {
-    for (int i = 0; i < 4; i++) {
-        t[i] = consts_get(pc->cx, &pc->ex->consts, bn->in[i + 1]);
-        if (!t[i] || !dtype_is_float(t[i]->dt) || tensor_count(t[i]) != m)
+    if (!dtype_is_float(t->dt) || t->rank > rank)
+        return false;
+    for (int i = 0; i < t->rank; i++)
+        if (t->dims[i] != 1 && (i + rank - t->rank != 1 || t->dims[i] != m))
             return false;
+    return true;
+}
+
+/* Mul or Add of a constant; opset 7 and later, where broadcasting is as above. */
+static bool from_arithmetic(struct pass_ctx *pc, const struct node *n, const struct value *v,
+                            struct affine *f)
+{
+    bool mul = node_is(n, "Mul");
+    const struct type *ty = pass_type(pc, v);
+    if ((!mul && !node_is(n, "Add")) || n->nin != 2 || n->in[0] == n->in[1] || !ty || ty->kind != TY_TENSOR ||
+        graph_opset(n->graph, "") < 7)
+        return false;
+    const struct value *other = n->in[0] == v ? n->in[1] : n->in[0];
+    const struct tensor *t =
+        other && value_is_const(other) ? consts_get(pc->cx, &pc->ex->consts, other) : NULL;
+    if (!t || ty->rank < 2 || !by_channel(t, ty->rank, f->m))
+        return false;
+    bool one = tensor_count(t) == 1;
+    for (int64_t o = 0; o < f->m; o++) {
+        double c = tensor_f64(t, one ? 0 : o);
+        f->a[o] = mul ? c : 1;
+        f->b[o] = mul ? 0 : c;
     }
-    return dt == DT_FLOAT || dt == DT_DOUBLE || dt == DT_FLOAT16 || dt == DT_BFLOAT16;
+    return true;
 }
 
 static void store(struct tensor *t, int64_t i, double v)
@@ -64,75 +77,93 @@ static void scale_weights(const struct tensor *w, struct tensor *nw, int64_t i, 
         store(nw, k, a * tensor_f64(w, k));
 }
 
-/* New weights and bias. W is [M, C/group, ...]; b may be NULL. */
-static int fold(struct pass_ctx *pc, const struct tensor *w, const struct tensor *b,
-                const struct tensor *const *k, double eps, struct tensor *nw, struct tensor *nb)
+/* New weights and bias. W is [M, ...]; b may be NULL. */
+static int fold(struct pass_ctx *pc, const struct tensor *w, const struct tensor *b, const struct affine *f,
+                struct tensor *nw, struct tensor *nb)
 {
-    int64_t m = w->dims[0], per = m ? tensor_count(w) / m : 0;
+    int64_t m = f->m, per = m ? tensor_count(w) / m : 0;
     int rc = tensor_new(pc->cx, nw, w->dt, w->rank, w->dims);
     if (!rc)
         rc = tensor_new(pc->cx, nb, w->dt, 1, &m);
     for (int64_t o = 0; o < m && !rc; o++) {
-        double a = tensor_f64(k[0], o) / sqrt(tensor_f64(k[3], o) + eps);
-        scale_weights(w, nw, o * per, per, a);
-        store(nb, o, a * ((b ? tensor_f64(b, o) : 0) - tensor_f64(k[2], o)) + tensor_f64(k[1], o));
+        scale_weights(w, nw, o * per, per, f->a[o]);
+        store(nb, o, f->a[o] * (b ? tensor_f64(b, o) : 0) + f->b[o]);
     }
     return rc;
 }
 
-static int rewrite(struct pass_ctx *pc, struct node *conv, struct node *bn, const struct tensor *const *k)
+/* Puts f, which `next` does, into the weights (input 1) and bias (input 2) of n. */
+static int rewrite(struct pass_ctx *pc, struct node *n, struct node *next, const struct affine *f)
 {
     struct cx *cx = pc->cx;
-    float eps = 1e-5f;
     struct tensor nw, nb;
     struct value *vw, *vb;
     memset(&nw, 0, sizeof nw);
     memset(&nb, 0, sizeof nb);
-    attr_float(cx, bn, "epsilon", &eps);
-    const struct tensor *w = consts_get(cx, &pc->ex->consts, conv->in[1]);
-    const struct tensor *b =
-        conv->nin > 2 && conv->in[2] ? consts_get(cx, &pc->ex->consts, conv->in[2]) : NULL;
-    int rc = fold(pc, w, b, k, (double)eps, &nw, &nb);
+    const struct tensor *w = consts_get(cx, &pc->ex->consts, n->in[1]);
+    const struct tensor *b = n->nin > 2 && n->in[2] ? consts_get(cx, &pc->ex->consts, n->in[2]) : NULL;
+    bool bn = node_is(next, "BatchNormalization");
+    int rc = fold(pc, w, b, f, &nw, &nb);
     if (!rc)
-        rc = graph_add_const(cx, conv->graph, conv->in[1]->name, &nw, &vw);
+        rc = graph_add_const(cx, n->graph, n->in[1]->name, &nw, &vw);
     if (!rc)
-        rc = graph_add_const(cx, conv->graph, bn->in[2]->name, &nb, &vb);
+        rc = graph_add_const(cx, n->graph, bn ? next->in[2]->name : n->in[1]->name, &nb, &vb);
     if (!rc)
-        rc = node_set_input(cx, conv, 1, vw);
+        rc = node_set_input(cx, n, 1, vw);
     if (!rc)
-        rc = node_set_input(cx, conv, 2, vb);
+        rc = node_set_input(cx, n, 2, vb);
     if (!rc)
-        rc = value_replace(cx, bn->out[0], conv->out[0]);
+        rc = value_replace(cx, next->out[0], n->out[0]);
     if (!rc)
-        node_remove(bn);
+        node_remove(next);
     tensor_drop(&nw);
     tensor_drop(&nb);
     return rc;
 }
 
-static int try_fold(struct pass_ctx *pc, struct node *conv)
+/* The constant weights that a shift and a scale can go into; NULL. */
+static const struct tensor *weights_of(struct pass_ctx *pc, const struct node *n)
 {
-    const struct tensor *k[4];
-    if (!node_is(conv, "Conv") || conv->nin < 2 || !conv->in[1] || !value_is_const(conv->in[1]) ||
-        !conv->out[0])
-        return OK;
-    if (conv->nin > 2 && conv->in[2] && !value_is_const(conv->in[2]))
-        return OK;
-    struct node *bn = pass_sole_user(pc, conv->out[0]);
-    if (!bn || !is_inference_bn(pc, bn) || bn->in[0] != conv->out[0])
-        return OK;
-    const struct tensor *w = consts_get(pc->cx, &pc->ex->consts, conv->in[1]);
+    bool conv = node_is(n, "Conv");
+    if ((!conv && !match_inference_bn(pc, n)) || n->nin < 2 || !n->in[1] || !value_is_const(n->in[1]) ||
+        !n->out[0])
+        return NULL;
+    if (n->nin > 2 && n->in[2] && !value_is_const(n->in[2]))
+        return NULL;
+    const struct tensor *w = consts_get(pc->cx, &pc->ex->consts, n->in[1]);
+    return w && foldable(w->dt) && w->rank >= (conv ? 3 : 1) ? w : NULL;
+}
+
+/* *done: the node behind n went into it. */
+static int try_fold(struct pass_ctx *pc, struct node *n, bool *done)
+{
+    struct node *next = n->nout && n->out[0] ? pass_sole_user(pc, n->out[0]) : NULL;
+    const struct tensor *w = next ? weights_of(pc, n) : NULL;
+    *done = false;
     if (!w)
         return pc->cx->err.code;
-    if (w->rank < 3 || !bn_consts(pc, bn, w->dt, w->dims[0], k))
-        return pc->cx->err.code;
-    return pass_take(pc) ? rewrite(pc, conv, bn, k) : OK;
+    struct arena_mark mark = arena_mark(&pc->cx->scratch);
+    struct affine f = {.m = w->dims[0]};
+    f.a = arena_array(&pc->cx->scratch, 2 * (size_t)f.m + 1, sizeof *f.a);
+    f.b = f.a + f.m;
+    int rc = f.a ? OK : err_nomem(pc->cx);
+    bool bn =
+        !rc && node_is(n, "Conv") && next->in[0] == n->out[0] && match_bn_affine(pc, next, f.m, f.a, f.b);
+    if (!rc && (bn || from_arithmetic(pc, next, n->out[0], &f)) && pass_take(pc)) {
+        *done = true;
+        rc = rewrite(pc, n, next, &f);
+    }
+    arena_release(&pc->cx->scratch, mark);
+    return rc ? rc : pc->cx->err.code;
 }
 
 int pass_fold_batchnorm(struct pass_ctx *pc, struct graph *g)
 {
     int rc = OK;
+    bool again;
     for (struct node *n = g->first; n && !rc; n = n->next)
-        rc = try_fold(pc, n);
+        do
+            rc = try_fold(pc, n, &again);
+        while (!rc && again);
     return rc;
 }
