@@ -1,5 +1,5 @@
-/* Pictures from bytes: BMP and PNM by our own readers, the other formats by libpng, libjpeg, libtiff, libwebp and
- * OpenJPEG where the build had them. */
+/* Pictures from bytes: BMP and PNM by our own readers, the other formats by libpng, libjpeg, libtiff, libwebp
+ * and OpenJPEG where the build had them. */
 #ifndef OT_OPS_IMAGE_H
 #define OT_OPS_IMAGE_H
 

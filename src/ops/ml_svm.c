@@ -257,7 +257,11 @@ static size_t best_of(const double *s, size_t n)
     return best;
 }
 
-/* Scores of one row into s; returns the winner. room: kernel values, then what the steps need. */
+/* Scores of one row into s; returns the winner. room: kernel values, then what the steps need.
+ *
+ * Where ONNX Runtime does otherwise the specification decides: SOFTMAX and SOFTMAX_ZERO are taken of two
+ * scores too, for which it writes 1 - s and s; and of a linear model without support vectors the top class
+ * wins, where it has rules of its own when there are two. */
 static size_t svm_row(const struct svm_params *p, const double *x, size_t cols, double *s, double *room)
 {
     size_t n = p->labels.n, win;

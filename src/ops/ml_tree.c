@@ -705,7 +705,13 @@ static void score_row(const struct tree_job *j, int64_t row, double *score, doub
 }
 
 /* Scores of the two classes from the one that has weights; returns the winner. When that is class 0 it stands
- * for both, as converters of boosted trees write it; else class 0 has the score 0. */
+ * for both, as converters of boosted trees write it; else class 0 has the score 0.
+ *
+ * Where ONNX Runtime does otherwise for two classes the specification decides. Base values are added to the
+ * scores of their classes; it takes them in place of the trees' sums when there are two and the second class
+ * alone has weights, and leaves a single one out then. The label is that of the top class; with weights for
+ * both classes it says 1 (not a label that the model names) whenever the second score is positive. A model of
+ * one class has that class's label; it says 1 or 0. */
 static size_t finish_pair(const struct tree_params *p, double *score)
 {
     int32_t only = p->nweights ? p->weights[0].target : 1;
