@@ -174,10 +174,11 @@ check: tests
 		$(wildcard tests/cli/*.sh tests/models/*.sh)
 
 # gcc, not $(CC): its runtime is the one that comes with the packages that the tests install anyway.
+asan := ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(MAKE) --no-print-directory BUILD=$(BUILD)-asan CC=$(GCC) \
+	CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(CFLAGS)'
 check-asan:
-	$(Q)ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-		$(MAKE) --no-print-directory check BUILD=$(BUILD)-asan CC=$(GCC) \
-		CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(CFLAGS)'
+	$(Q)$(asan) check
 
 # --- beside ONNX Runtime; `make bench BENCH="--only 'resnet*' --time 10"`
 
@@ -189,9 +190,14 @@ bench: all
 # The onnx package's backend tests, from whatever version of it ONNXTOOL_PYTHON has; CONFORMANCE is for more options, as
 # in CONFORMANCE='--runtime ort' or CONFORMANCE='--only Conv -v'. Part of `make check` is only the harness's own test.
 ONNXTOOL_PYTHON ?= python3
-.PHONY: conformance
+.PHONY: conformance conformance-asan
 conformance: $(tool)
 	$(Q)$(ONNXTOOL_PYTHON) scripts/check_backend.py --tool $(tool) $(CONFORMANCE)
+
+# Under the sanitizers, rewritten and as the nodes stand in the file, on the fastest kernels and on the reference.
+conformance-asan:
+	$(Q)$(asan) conformance
+	$(Q)$(asan) conformance CONFORMANCE='--optimize none --cpu-mask c'
 
 # What shape inference finds out, beside ONNX Runtime's and onnx's; as in SHAPES='--zoo DIR -v'.
 .PHONY: shapes
