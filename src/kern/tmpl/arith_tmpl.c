@@ -170,6 +170,12 @@ void NAME(min)(enum bin_form form, const void *a, const void *b, void *out, size
 }
 void NAME(pow)(enum bin_form form, const void *a, const void *b, void *out, size_t n)
 {
+#if T_FLOAT
+    if (n && form == BIN_VS && *(const T *)b == 2) { /* the usual case, and x x is what pow rounds to */
+        loop(mul, BIN_VV, a, a, out, n);
+        return;
+    }
+#endif
     loop(pow_, form, a, b, out, n);
 }
 void NAME(prelu)(enum bin_form form, const void *a, const void *b, void *out, size_t n)

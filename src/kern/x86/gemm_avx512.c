@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "epi_avx512.h"
+#include "kern/gemm_epi.h"
 #include "kern/kern.h"
 
 enum { MR = 14, NR = 32 };
@@ -209,8 +210,69 @@ static void (*const by_size[2][MR])(const struct gemm_tile *) = {
      tile_10x32, tile_11x32, tile_12x32, tile_13x32, tile_14x32},
 };
 
+/* Very few columns (layers over a pixel or two): vectors run along the rows of A, in the same chains. */
+enum { NARROW = 4, NARROW_ROWS = 5 };
+
+static __attribute__((noinline)) void store_narrow(const struct gemm_tile *t, float (*s)[LANES])
+{
+    for (int i = 0; i < t->m; i++)
+        for (int j = 0; j < t->n; j++)
+            t->c[i * t->ldc + j] = t->e ? epi_value(t->e, s[j][i], i, j) : s[j][i];
+}
+
+static inline __attribute__((always_inline)) void narrow(const struct gemm_tile *t, const int n)
+{
+    float s[NARROW][LANES] = {{0}};
+    __m512 acc[NARROW];
+    const __mmask16 rows = lanes(t->m, 0);
+    const float *a = t->a, *b = t->b;
+
+    for (int i = 0; i < t->m && t->load; i++)
+        for (int j = 0; j < n; j++)
+            s[j][i] = t->c[i * t->ldc + j];
+#pragma GCC unroll 4
+    for (int j = 0; j < n; j++)
+        acc[j] = _mm512_loadu_ps(s[j]);
+    for (int64_t k = t->k; k > 0; k--, a += t->as, b += NR) {
+        __m512 f = _mm512_maskz_loadu_ps(rows, a);
+#pragma GCC unroll 4
+        for (int j = 0; j < n; j++)
+            acc[j] = _mm512_fmadd_ps(f, _mm512_set1_ps(b[j]), acc[j]);
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < n; j++)
+        _mm512_storeu_ps(s[j], acc[j]);
+    store_narrow(t, s);
+}
+
+static void narrow_1(const struct gemm_tile *t)
+{
+    narrow(t, 1);
+}
+
+static void narrow_2(const struct gemm_tile *t)
+{
+    narrow(t, 2);
+}
+
+static void narrow_3(const struct gemm_tile *t)
+{
+    narrow(t, 3);
+}
+
+static void narrow_4(const struct gemm_tile *t)
+{
+    narrow(t, 4);
+}
+
+static void (*const by_width[NARROW])(const struct gemm_tile *) = {narrow_1, narrow_2, narrow_3, narrow_4};
+
 static void run(const struct gemm_tile *t)
 {
+    if (t->n <= NARROW && t->m >= NARROW_ROWS) {
+        by_width[t->n - 1](t);
+        return;
+    }
     by_size[t->n > LANES][t->m - 1](t);
 }
 
