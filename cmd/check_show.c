@@ -200,6 +200,8 @@ static bool notable(const struct ot_fit_op *o)
 
 static const char *how_text(struct report *r, const struct ot_fit_op *o)
 {
+    if (strcmp(o->fit, "none") == 0 && o->there)
+        return rp_str(r, "version %d there", o->there);
     if (*o->need && o->there && o->there != o->version)
         return rp_str(r, "%s, as version %d", o->fit, o->there);
     if (strcmp(o->need, "rewrite") == 0)

@@ -1,5 +1,6 @@
 /* Manual pages and completions, from the same rows that the parser and the help texts read. The files under
  * man/ are made by `make man`; a test compares them with what comes out here. */
+#include "advice.h"
 #include "cmd.h"
 
 #include <errno.h>
@@ -414,6 +415,38 @@ static int write_findings(struct app *app, const char *dir)
     return close_file(app, f, path);
 }
 
+static void advice_page(FILE *f)
+{
+    fputs(".\\\" Made by onnxtool \\-\\-generate man from cmd/advice.c; edit that, not this file.\n", f);
+    fprintf(f, ".TH onnxtool\\-opset\\-advice 7 \"\" \"onnxtool %s\"\n.SH NAME\n", ot_version());
+    fputs("onnxtool\\-opset\\-advice \\- what the common advice gets wrong\n.SH DESCRIPTION\n", f);
+    roff(f, "What is often said about opsets, IR versions and providers of runtimes, what is true, and a "
+            "command that "
+            "gives the true answer. The models are those of testdata/targets in the source; any of yours "
+            "will do.");
+    fputs("\n.SH ADVICE\n", f);
+    for (const struct advice *a = advices; a->said; a++) {
+        fputs(".TP\n\\(lq", f);
+        roff(f, a->said);
+        fputs("\\(rq\n", f);
+        roff(f, a->truth);
+        fputs("\n.IP\n.EX\n", f);
+        roff(f, a->command);
+        fputs("\n.EE\n", f);
+    }
+    fputs(".SH SEE ALSO\n\\fBonnxtool\\-check\\-opset\\fR(1)\n", f);
+}
+
+static int write_advice(struct app *app, const char *dir)
+{
+    char path[PATH_SIZE];
+    FILE *f = open_file(app, dir, "onnxtool-opset-advice.7", path);
+    if (!f)
+        return EXIT_MACHINE;
+    advice_page(f);
+    return close_file(app, f, path);
+}
+
 static int write_page(struct app *app, const struct cmd *cmd, const char *dir)
 {
     char path[PATH_SIZE], name[100];
@@ -430,7 +463,9 @@ static int write_pages(struct app *app, const char *dir)
     int code = write_page(app, &cmd_top, dir);
     for (const struct cmd *const *p = cmds; *p && !code; p++)
         code = write_page(app, *p, dir);
-    return code ? code : write_findings(app, dir);
+    if (!code)
+        code = write_findings(app, dir);
+    return code ? code : write_advice(app, dir);
 }
 
 int gen_write(struct app *app, const char *what, const char *dir)

@@ -11,11 +11,7 @@
 #include <unistd.h>
 
 const struct cmd *const cmds[] = {
-    &cmd_inspect,
-    &cmd_check_opset,
-    &cmd_run,
-    &cmd_bench,
-    NULL,
+    &cmd_inspect, &cmd_check_opset, &cmd_run, &cmd_bench, NULL,
 };
 
 /* ---- messages ---- */
@@ -177,8 +173,8 @@ struct top_opts {
     int list, generate; /* index of the choice; -1: not given */
 };
 
-enum { LIST_OPS, LIST_PROVIDERS, LIST_PASSES, LIST_MACHINE };
-static const char *const list_names[] = {"ops", "providers", "passes", "machine", NULL};
+enum { LIST_OPS, LIST_PROVIDERS, LIST_PASSES, LIST_TARGETS, LIST_MACHINE };
+static const char *const list_names[] = {"ops", "providers", "passes", "targets", "machine", NULL};
 static const char *const generate_names[] = {"man", "bash", "zsh", "fish", NULL};
 
 #define TOP(field) offsetof(struct top_opts, field)
@@ -271,6 +267,40 @@ static int list_machine(struct app *app)
     return EXIT_DONE;
 }
 
+/* Runtimes that check-opset knows, and providers of ONNX Runtime. */
+static int list_targets(struct app *app)
+{
+    static const char *const heads[] = {"name", "kind", "releases", "remark"};
+    struct report *r = app->report;
+    struct ot_runtime t;
+    ot_facts *facts;
+    int rc = ot_facts_new(app->ctx, NULL, &facts);
+    if (rc)
+        return cmd_fail(app, rc);
+    struct table *rows = table_new(r, "llll", heads);
+    js_str(r, "date", ot_facts_date(facts));
+    js_arr(r, "targets");
+    for (size_t i = 0; ot_facts_runtime(facts, i, &t); i++) {
+        const char *kind = t.provider ? "provider" : "target";
+        const char *span = *t.oldest ? rp_str(r, "%s to %s", t.oldest, t.newest) : "";
+        table_cell(rows, "%s%s%s", t.name, *t.aliases ? ", " : "", t.aliases);
+        table_cell(rows, "%s", kind);
+        table_cell(rows, "%s", span);
+        table_cell(rows, "%s", *t.remark ? t.remark : t.list ? "an operator list" : "");
+        js_obj(r, NULL);
+        js_str(r, "name", t.name);
+        js_str(r, "kind", kind);
+        js_str(r, "oldest", *t.oldest ? t.oldest : NULL);
+        js_str(r, "newest", *t.newest ? t.newest : NULL);
+        js_bool(r, "list", t.list);
+        js_end(r);
+    }
+    js_end(r);
+    table_end(rows);
+    ot_facts_free(facts);
+    return EXIT_DONE;
+}
+
 static int top_run(struct app *app)
 {
     const struct top_opts *o = app->opts;
@@ -281,6 +311,8 @@ static int top_run(struct app *app)
                          app->args.n ? app->args.v[0] : "");
     if (o->list == LIST_OPS)
         list_ops(app->report);
+    else if (o->list == LIST_TARGETS)
+        return list_targets(app);
     else if (o->list == LIST_MACHINE)
         return list_machine(app);
     else
@@ -312,7 +344,7 @@ static void print_version(FILE *f)
     for (size_t i = 0; (item = ot_library(i)); i++)
         fprintf(f, "%s%s %s", i ? ", " : "", item->name, item->what);
     fprintf(f, "\nprocessor    %s, kernels for %s\n", ot_machine(), ot_isa());
-    fprintf(f, "newest opset %d\n", ot_newest_opset());
+    fprintf(f, "newest opset %d\nruntimes     tables of %s\n", ot_newest_opset(), ot_tables_date());
 }
 
 static bool use_color(const struct report_opts *o)

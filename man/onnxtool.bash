@@ -8,7 +8,7 @@ _onnxtool() {
     done
     case $cmd:$prev in
     :--list)
-        words='ops providers passes machine' ;;
+        words='ops providers passes targets machine' ;;
     :--generate)
         words='man bash zsh fish' ;;
     :--format)

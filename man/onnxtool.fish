@@ -3,7 +3,7 @@ complete -c onnxtool -f -n __fish_use_subcommand -a inspect -d 'what is in a mod
 complete -c onnxtool -f -n __fish_use_subcommand -a check-opset -d 'will it run where it is deployed: opsets, IR version, kernels of each node'
 complete -c onnxtool -f -n __fish_use_subcommand -a run -d 'run a model and check what comes out'
 complete -c onnxtool -f -n __fish_use_subcommand -a bench -d 'measure how fast a model runs here'
-complete -c onnxtool -n '__fish_use_subcommand' -l list -x -a 'ops providers passes machine' -d 'what this program knows'
+complete -c onnxtool -n '__fish_use_subcommand' -l list -x -a 'ops providers passes targets machine' -d 'what this program knows'
 complete -c onnxtool -n '__fish_use_subcommand' -l generate -x -a 'man bash zsh fish' -d 'write manual pages or completions into DIR'
 complete -c onnxtool -n '__fish_use_subcommand' -l format -x -a 'text json csv markdown' -d 'how the report looks'
 complete -c onnxtool -n '__fish_use_subcommand' -l json -d 'short for --format json'

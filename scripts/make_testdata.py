@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes testdata/models, testdata/values and testdata/notonnx: small files, each for one corner of the format.
+"""Makes testdata/models, testdata/targets, testdata/values and testdata/notonnx: small files, each for one corner of the format.
 
     scripts/make_testdata.py         write them (and the README of each folder)
     scripts/make_testdata.py --check compare with what is there; exit 1 when something differs
@@ -1193,6 +1193,138 @@ def npz(arrays):
     return out.getvalue()
 
 
+# ---- models for questions about runtimes ----
+
+def ones(name, *shape, dtype=np.float32):
+    return tensor(name, np.ones(shape, dtype))
+
+
+@case("targets/newest.onnx")
+def target_newest():
+    """Opset 27 and IR 13, with an operator of every age: Relu, LayerNormalization (17), Gelu (20), GroupNormalization
+    (18, 21) and Attention (23)."""
+    return model([node("Relu", "x", "r", "relu"), node("LayerNormalization", "r scale bias", "a", "norm"),
+                  node("Gelu", "a", "b", "gelu"), node("GroupNormalization", "b scale bias", "c", "group", num_groups=2),
+                  node("Attention", "c c c", "y", "attention", q_num_heads=2, kv_num_heads=2)],
+                 [info("x", shape=[1, 8, 8])], [info("y", shape=[1, 8, 8])], [ones("scale", 8), ones("bias", 8)], 13, 27)
+
+
+@case("targets/layernorm17.onnx")
+def target_layernorm():
+    """LayerNormalization in the opset that brought it."""
+    return model([node("LayerNormalization", "x scale bias", "a", "norm"), node("Relu", "a", "y", "relu")],
+                 [info("x", shape=[1, 8, 8])], [info("y", shape=[1, 8, 8])], [ones("scale", 8), ones("bias", 8)])
+
+
+def grid_sample(opset, ir):
+    return model([node("Relu", "x", "a", "before"), node("GridSample", "a grid", "b", "sample"),
+                  node("Sigmoid", "b", "y", "behind")],
+                 [info("x", shape=[1, 3, 8, 8]), info("grid", shape=[1, 8, 8, 2])], [info("y", shape=[1, 3, 8, 8])],
+                 ir=ir, opset=opset)
+
+
+@case("targets/gridsample16.onnx")
+def target_grid16():
+    """GridSample of version 16 between two other nodes."""
+    return grid_sample(16, 8)
+
+
+@case("targets/gridsample20.onnx")
+def target_grid20():
+    """The same with GridSample of version 20."""
+    return grid_sample(20, 9)
+
+
+@case("targets/restamp.onnx")
+def target_restamp():
+    """Imports opset 22 and IR 10, needs much less: Conv, Relu, Add."""
+    return model([node("Conv", "x w", "a", "conv"), node("Relu", "a", "b", "relu"), node("Add", "b b", "y", "add")],
+                 [info("x", shape=[1, 3, 8, 8])], [info("y", shape=[1, 4, 6, 6])], [ones("w", 4, 3, 3, 3)], 10, 22)
+
+
+@case("targets/half.onnx")
+def target_half():
+    """float16 throughout."""
+    return model([node("MatMul", "x w", "a", "product"), node("Erf", "a", "b", "erf"), node("Add", "b b", "y", "add")],
+                 [info("x", TensorProto.FLOAT16, [2, 4])], [info("y", TensorProto.FLOAT16, [2, 4])],
+                 [ones("w", 4, 4, dtype=np.float16)])
+
+
+@case("targets/inside.onnx")
+def target_inside():
+    """GridSample-20 in a function that is called twice, and in a branch of If."""
+    f = function("Look", "p q", "r", [node("Relu", "p", "t", "inner"), node("GridSample", "t q", "r", "in_function")], 20)
+    then = graph([node("GridSample", "b grid", "s", "in_branch")], [], [info("s")], name="then")
+    other = graph([node("Identity", "b", "s2", "same")], [], [info("s2")], name="else")
+    return model([node("Look", "x grid", "a", "call_1", domain="test"), node("Look", "a grid", "b", "call_2", domain="test"),
+                  node("If", "flag", "y", "choose", then_branch=then, else_branch=other)],
+                 [info("x", shape=[1, 3, 8, 8]), info("grid", shape=[1, 8, 8, 2]), info("flag", TensorProto.BOOL, [])],
+                 [info("y", shape=[1, 3, 8, 8])], ir=9, opset=20, functions=[f], domains={"test": 1})
+
+
+@case("targets/foreign.onnx")
+def target_foreign():
+    """A contrib operator of ONNX Runtime, and one of a domain that nobody knows."""
+    return model([node("FusedMatMul", "x x", "a", "fused", domain="com.microsoft"),
+                  node("Twist", "a", "y", "twist", domain="org.example")],
+                 [info("x", shape=[4, 4])], [info("y", shape=[4, 4])],
+                 domains={"com.microsoft": 1, "org.example": 1})
+
+
+def bert_mask():
+    """attention_mask as exporters make it: 0 where it is 1, a large negative number elsewhere."""
+    return [node("Unsqueeze", "mask axes12", "m4", "mask_axes"), node("Cast", "m4", "mf", "mask_cast", to=TensorProto.FLOAT),
+            node("Sub", "one mf", "inv", "mask_sub"), node("Mul", "inv low", "bias", "mask_mul")]
+
+
+def bert_heads(name, src):
+    """Reshape to heads through Shape, Gather, Unsqueeze and Concat."""
+    p = name + "_"
+    return [node("MatMul", src + " w_" + name, p + "mm", p + "matmul"), node("Add", f"b_{name} {p}mm", p + "a", p + "add"),
+            node("Shape", p + "a", p + "s", p + "shape"), node("Gather", p + "s i0", p + "d0", p + "dim0", axis=0),
+            node("Gather", p + "s i1", p + "d1", p + "dim1", axis=0), node("Unsqueeze", p + "d0 axes0", p + "u0", p + "un0"),
+            node("Unsqueeze", p + "d1 axes0", p + "u1", p + "un1"),
+            node("Concat", f"{p}u0 {p}u1 heads width", p + "to", p + "concat", axis=0),
+            node("Reshape", f"{p}a {p}to", p + "r", p + "reshape"),
+            node("Transpose", p + "r", p + "t", p + "transpose", perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3])]
+
+
+def bert_norm(name, src, dst):
+    """LayerNormalization as it was exported before opset 17."""
+    p = name + "_"
+    return [node("ReduceMean", src, p + "mean", p + "reduce", axes=[-1]), node("Sub", f"{src} {p}mean", p + "c", p + "sub"),
+            node("Pow", p + "c two", p + "sq", p + "pow"), node("ReduceMean", p + "sq", p + "var", p + "var", axes=[-1]),
+            node("Add", p + "var eps", p + "ve", p + "eps"), node("Sqrt", p + "ve", p + "sd", p + "sqrt"),
+            node("Div", f"{p}c {p}sd", p + "n", p + "div"), node("Mul", p + "n gamma", p + "g", p + "mul"),
+            node("Add", p + "g beta", dst, p + "add")]
+
+
+@case("targets/bert.onnx")
+def target_bert():
+    """One layer of BERT as exporters write it: shape arithmetic, masks from integers, everything decomposed."""
+    nodes = [node("Gather", "words ids", "we", "words_gather"), node("Shape", "ids", "ids_shape", "ids_shape"),
+             node("Gather", "ids_shape i1", "len", "length", axis=0), node("Unsqueeze", "len axes0", "len1", "length_un"),
+             node("Slice", "positions start len1 axes1", "pos", "position_slice"),
+             node("Gather", "table pos", "pe", "position_gather"), node("Add", "we pe", "emb", "embed"),
+             *bert_norm("ln0", "emb", "h"), *bert_mask(), *bert_heads("q", "h"), *bert_heads("k", "h"),
+             *bert_heads("v", "h"), node("MatMul", "q_t k_t", "qk", "scores"), node("Div", "qk root", "scaled", "scale"),
+             node("Add", "scaled bias", "masked", "add_mask"), node("Softmax", "masked", "prob", "softmax", axis=-1),
+             node("MatMul", "prob v_t", "ctx", "context"), node("Transpose", "ctx", "ct", "back", perm=[0, 2, 1, 3]),
+             node("Reshape", "ct flat", "cr", "flatten"), node("MatMul", "cr w_q", "o", "out"), node("Add", "o h", "res", "residual"),
+             *bert_norm("ln1", "res", "n1"), node("Div", "n1 root2", "ge", "gelu_div"), node("Erf", "ge", "er", "gelu_erf"),
+             node("Add", "er one", "e1", "gelu_add"), node("Mul", "n1 e1", "gm", "gelu_mul"), node("Mul", "gm half", "y", "gelu_half")]
+    i64 = lambda *v: np.array(v, np.int64)
+    inits = [ones("words", 20, 8), ones("table", 16, 8), *(ones("w_" + k, 8, 8) for k in "qkv"),
+             *(ones("b_" + k, 8) for k in "qkv"), ones("gamma", 8), ones("beta", 8), tensor("i0", np.int64(0)),
+             tensor("i1", np.int64(1)), tensor("axes0", i64(0)), tensor("axes1", i64(1)), tensor("axes12", i64(1, 2)),
+             tensor("start", i64(0)), tensor("positions", np.arange(16, dtype=np.int64)[None]), tensor("heads", i64(2)),
+             tensor("width", i64(4)), tensor("flat", i64(0, -1, 8)), tensor("one", np.float32(1)),
+             tensor("low", np.float32(-3.4e38)), tensor("two", np.float32(2)), tensor("eps", np.float32(1e-12)),
+             tensor("root", np.float32(2)), tensor("root2", np.float32(1.4142135)), tensor("half", np.float32(0.5))]
+    return model(nodes, [info("ids", TensorProto.INT64, ["batch", "seq"]), info("mask", TensorProto.INT64, ["batch", "seq"])],
+                 [info("y", shape=["batch", "seq", 8])], inits, 7, 14)
+
+
 def files_of(path, make, feeds, expect, extra):
     made = make()
     files = {path: made if isinstance(made, bytes) else made.SerializeToString(deterministic=True)}
@@ -1208,6 +1340,7 @@ def files_of(path, make, feeds, expect, extra):
 
 ABOUT = {"models": "Small models, each for one corner of the format. `NAME.in.npz` and `NAME.out.npz` are inputs and the "
                    "right outputs.",
+         "targets": "Models for questions about runtimes: where do they load, and where do their nodes run?",
          "values": "Values in files of their own, for inputs that .npy cannot hold.",
          "notonnx": "Files that are no ONNX model, to be told apart."}
 

@@ -65,6 +65,11 @@ const char *ot_facts_date(const ot_facts *f)
     return f->f->date;
 }
 
+const char *ot_tables_date(void)
+{
+    return facts_date();
+}
+
 static bool names_file(const char *target)
 {
     size_t n = strlen(target);

@@ -762,6 +762,7 @@ OT_API const char *ot_machine(void);
 OT_API const char *ot_isa(void);
 OT_API int ot_cores(void);
 OT_API int ot_newest_opset(void);
+OT_API const char *ot_tables_date(void); /* of the facts about runtimes that are built in */
 
 /* ---- names and text (for commands) ---- */
 

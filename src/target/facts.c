@@ -554,23 +554,34 @@ bool facts_came_late(const struct facts *f, const char *domain, const char *op, 
 
 /* ---- life ---- */
 
+static const struct table {
+    const char *text;
+    row_fn *fn;
+    int serial;
+} tables[] = {
+    {facts_runtimes, runtime_row, 0}, {facts_releases, release_row, 0},   {facts_measured, measured_row, 0},
+    {facts_bundles, bundle_row, 0},   {facts_kernels_tsv, kernel_row, 0}, {facts_fixes, kernel_row, 1},
+    {facts_operators, listed_row, 0}, {facts_meaning, meaning_row, 0},    {facts_late, late_row, 0}};
+
 static int read_all(struct cx *cx, struct facts *f)
 {
-    static const struct {
-        const char *text;
-        row_fn *fn;
-        int serial;
-    } tables[] = {{facts_runtimes, runtime_row, 0},   {facts_releases, release_row, 0},
-                  {facts_measured, measured_row, 0},  {facts_bundles, bundle_row, 0},
-                  {facts_kernels_tsv, kernel_row, 0}, {facts_fixes, kernel_row, 1},
-                  {facts_operators, listed_row, 0},   {facts_meaning, meaning_row, 0},
-                  {facts_late, late_row, 0}};
     int rc = OK;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && !rc; i++) {
         struct reader r = {cx, f, tables[i].serial};
         rc = read_table(&r, tables[i].text, tables[i].fn);
     }
     return rc;
+}
+
+const char *facts_date(void)
+{
+    static _Thread_local char date[16];
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        const char *at = strstr(tables[i].text, "\n# date: ");
+        if (at && strncmp(at + 9, date, 10) > 0)
+            memcpy(date, at + 9, 10);
+    }
+    return date;
 }
 
 int facts_new(struct cx *cx, struct facts **out)

@@ -100,6 +100,8 @@ struct facts {
     int serial;
 };
 
+/* The youngest date that a built-in table states, without reading any. */
+const char *facts_date(void);
 /* The tables that are built in. */
 int facts_new(struct cx *cx, struct facts **out);
 void facts_free(struct facts *f);

@@ -54,6 +54,13 @@ static const char *op_text(struct asked *q)
     return say(q, "%s%s%s-%d", d, *d ? "." : "", q->k->op, q->ver ? q->ver->since : 1);
 }
 
+/* ONNX Runtime's own domains may have bodies that the tables do not tell; others need a library of the
+ * user's. */
+static bool foreign(const struct asked *q)
+{
+    return *q->k->domain && strncmp(q->k->domain, "ai.onnx", 7) != 0;
+}
+
 /* ---- types ---- */
 
 enum type_match { TYPE_YES, TYPE_NO, TYPE_UNSURE };
@@ -215,6 +222,11 @@ static struct answer kernels_at(struct asked *q, const struct source *s, const s
     if (unsure)
         return (struct answer){FIT_UNKNOWN, false,
                                say(q, "types are not known, so %s's kernel may not fit", s->rt->name)};
+    if (!n && foreign(q))
+        return (struct answer){
+            FIT_UNKNOWN, false,
+            say(q, "%s.%s is no operator of ONNX Runtime's own: it needs the library that brings it",
+                q->k->domain, q->k->op)};
     if (has_word(s->rt->unsure, q->k->op) || !has_word(s->rt->complete, domain_text(q->k->domain)))
         return silent(q, s, "do not tell for sure");
     return (struct answer){FIT_MISSING, false, gap_text(q, s, rows, n, v, newest, bad)};
@@ -273,7 +285,7 @@ static struct answer list_at(struct asked *q, const struct source *s, const stru
     const struct fact_listed *rows = facts_listed(q->f, s->rt->list, q->k->op, &n);
     const struct fact_listed *off = NULL;
     int newest = -1, since = q->ver ? q->ver->since : 1;
-    bool other = false;
+    bool other = false, elsewhere = false;
     for (size_t i = 0; i < n; i++)
         newest = rows[i].serial > newest ? rows[i].serial : newest;
     for (size_t i = 0; i < n; i++) {
@@ -281,11 +293,12 @@ static struct answer list_at(struct asked *q, const struct source *s, const stru
         bool any = strcmp(l->domain, "*") == 0;
         if (l->serial != newest || (!any && strcmp(l->domain, q->k->domain) != 0))
             continue;
-        if ((*l->releases && !releases_hold(l->releases, v)) || !has_device(l->where, s->device)) {
-            other = true;
+        elsewhere = true;
+        if (*l->releases && !releases_hold(l->releases, v))
             continue;
-        }
-        if (!l->supported)
+        if (!has_device(l->where, s->device))
+            other = true;
+        else if (!l->supported)
             off = l;
         else if (versions_hold(l->versions, since))
             return listed(q, s, l);
@@ -296,12 +309,13 @@ static struct answer list_at(struct asked *q, const struct source *s, const stru
     if (off)
         return (struct answer){FIT_MISSING, false,
                                say(q, "the list of %s says that it is not supported", list)};
-    if (s->has_no && !other && newest < 0)
+    /* A list that names what is not supported, too, is silent about what it leaves out. */
+    if (s->has_no && !other)
         return (struct answer){FIT_UNKNOWN, false, say(q, "the list of %s does not mention it", list)};
-    if (other)
-        return (struct answer){
-            FIT_MISSING, false,
-            say(q, "the list of %s has %s, but not this version, device or release", list, q->k->op)};
+    if (other || elsewhere)
+        return (struct answer){FIT_MISSING, false,
+                               say(q, "the list of %s has %s, but not for this %s", list, q->k->op,
+                                   other ? "version or device" : "release")};
     return (struct answer){FIT_MISSING, false, say(q, "not on the list of %s", list)};
 }
 
@@ -337,13 +351,6 @@ static bool has_body(const struct asked *q)
     if (q->ver->flags & SF_CTX_BODY)
         return true;
     return q->ver->flags & SF_BODY && schema_body(q->ver, q->opset);
-}
-
-/* ONNX Runtime's own domains may have bodies that the tables do not tell; others need a library of the
- * user's. */
-static bool foreign(const struct asked *q)
-{
-    return *q->k->domain && strncmp(q->k->domain, "ai.onnx", 7) != 0;
 }
 
 static const struct source *last_source(const struct target *t)
@@ -401,7 +408,6 @@ static void place_body(struct asked *q, struct placement *p)
 static void place_rest(struct asked *q, struct placement *p)
 {
     const struct source *cpu = last_source(q->t);
-    size_t n;
     if (has_body(q)) {
         place_body(q, p);
         return;
@@ -419,12 +425,9 @@ static void place_rest(struct asked *q, struct placement *p)
     }
     p->src = -1;
     p->fit = FIT_MISSING;
-    facts_kernels(q->f, q->k->domain, q->k->op, &n);
     if (foreign(q)) {
         p->fit = FIT_UNKNOWN;
-        p->why = n ? say(q, "%s; whether it has a function body is not in the tables", p->why)
-                   : say(q, "%s.%s is no operator of ONNX Runtime: it needs the library that brings it",
-                         q->k->domain, q->k->op);
+        p->why = say(q, "%s; whether it has a function body is not in the tables", p->why);
     }
 }
 
