@@ -60,7 +60,7 @@ static void check_ir(struct verdict *v)
                                                    .function = "",
                                                    .model = v->s->m->ir_version,
                                                    .accepts = t->ir,
-                                                   .result = compare(v->s->m->ir_version, &t->ir, true)};
+                                                   .result = compare(v->s->m->ir_version, &t->ir, t->strict)};
 }
 
 static int check_limits(struct cx *cx, struct verdict *v)
