@@ -4,7 +4,7 @@
 
 #include "base/checked.h"
 #include "io/tensor_pb.h"
-#include "ops/op_util.h"
+#include "ops/contrib.h"
 
 /* ---- Constant ---- */
 
@@ -254,9 +254,22 @@ static int64_t range_count(struct infer_ctx *ic, const struct tensor *s, const s
                                  : (int64_t)n;
 }
 
+/* The step of com.microsoft's Range, which may be left out, as a tensor of type dt in room. */
+static const struct tensor *step_of_one(enum dtype dt, struct tensor *t, double *room)
+{
+    const struct dtype_info *d = dtype_info(dt);
+    if (!d->store_f64)
+        return NULL;
+    d->store_f64(room, 1);
+    *t = (struct tensor){.dt = dt, .data = room};
+    return t;
+}
+
 static struct dim range_symbolic(struct infer_ctx *ic)
 {
-    const struct shape_val *s = ic_val(ic, 0), *l = ic_val(ic, 1), *d = ic_val(ic, 2);
+    static struct dim unit = {.kind = DIM_CONST, .v = 1};
+    static const struct shape_val one = {.n = 1, .d = &unit};
+    const struct shape_val *s = ic_val(ic, 0), *l = ic_val(ic, 1), *d = ic_has(ic, 2) ? ic_val(ic, 2) : &one;
     if (!s || !l || !d || s->n != 1 || l->n != 1 || d->n != 1 || d->d[0].kind != DIM_CONST || !d->d[0].v)
         return dim_unknown();
     if (s->d[0].kind == DIM_UNKNOWN || l->d[0].kind == DIM_UNKNOWN || d->d[0].v == INT64_MIN)
@@ -271,8 +284,9 @@ static int range_val(struct infer_ctx *ic, int64_t n)
 {
     int64_t start, delta;
     enum dtype dt = ic_dtype(ic, 0);
+    delta = 1;
     if (n > SHAPE_VAL_MAX || (dt != DT_INT64 && dt != DT_INT32) || ic_ints(ic, 0, &start, 1) != 1 ||
-        ic_ints(ic, 2, &delta, 1) != 1)
+        (ic_has(ic, 2) && ic_ints(ic, 2, &delta, 1) != 1))
         return 0;
     struct dim *d = arena_array(ic->arena, (size_t)n + 1, sizeof(*d));
     if (!d)
@@ -285,13 +299,17 @@ static int range_val(struct infer_ctx *ic, int64_t n)
 static int range_infer(struct infer_ctx *ic, const void *params)
 {
     struct dim dim = dim_unknown();
+    struct tensor unit;
+    double room;
     (void)params;
-    int rc = need_inputs(ic, 3);
+    int rc = need_inputs(ic, 2);
     for (int i = 1; !rc && i < 3; i++)
-        rc = need_same_dtype(ic, 0, i);
+        rc = ic_has(ic, i) ? need_same_dtype(ic, 0, i) : 0;
     if (rc)
         return rc;
     const struct tensor *c[3] = {ic_const(ic, 0), ic_const(ic, 1), ic_const(ic, 2)};
+    if (!ic_has(ic, 2) && c[0])
+        c[2] = step_of_one(c[0]->dt, &unit, &room);
     bool all = true;
     for (int i = 0; i < 3; i++) {
         if (c[i] && (tensor_count(c[i]) != 1 || !dtype_info(c[i]->dt)->load_i64))
@@ -318,20 +336,33 @@ static int range_ref(struct exec_ctx *ec, const void *params)
     char *p = out->data;
     (void)params;
     if (dtype_is_float(out->dt)) {
-        double start = tensor_f64(ec->in[0], 0), delta = tensor_f64(ec->in[2], 0);
+        double start = tensor_f64(ec->in[0], 0), delta = ec_has(ec, 2) ? tensor_f64(ec->in[2], 0) : 1;
         for (int64_t i = 0; i < n; i++)
             d->store_f64(p + (size_t)i * d->size, start + (double)i * delta);
         return 0;
     }
     if (!d->load_i64)
         return ec_unsupported(ec, 0);
-    uint64_t start = (uint64_t)tensor_i64(ec->in[0], 0), delta = (uint64_t)tensor_i64(ec->in[2], 0);
+    uint64_t start = (uint64_t)tensor_i64(ec->in[0], 0),
+             delta = ec_has(ec, 2) ? (uint64_t)tensor_i64(ec->in[2], 0) : 1;
     for (int64_t i = 0; i < n; i++)
         d->store_i64(p + (size_t)i * d->size, (int64_t)(start + (uint64_t)i * delta));
     return 0;
 }
 
 const struct op op_Range = {.domain = "", .name = "Range", .infer = range_infer, .ref = range_ref};
+
+static int ms_range_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    (void)arena, (void)version, (void)params;
+    return contrib_inputs(cx, n, 2, 3, 3);
+}
+
+const struct op op_com_microsoft_Range = {.domain = "com.microsoft",
+                                          .name = "Range",
+                                          .parse = ms_range_parse,
+                                          .infer = range_infer,
+                                          .ref = range_ref};
 
 /* ---- EyeLike ---- */
 

@@ -389,6 +389,49 @@ def gates():
     yield case("flat_axis", "BiasSoftmax", [x, b], axis=2, is_inner_broadcast=0, expect=[y])
 
 
+def misc():
+    for dt in (np.float32, np.float64, np.int64, np.int32, np.int16):
+        t = np.dtype(dt).name
+        yield case(t, "Range", [np.array(v, dt) for v in (1, 9, 2)])
+        yield case(f"{t}_unit", "Range", [np.array(-2, dt), np.array([3], dt)])
+        yield case(f"{t}_const", "Range", [np.array(5, dt), np.array(1, dt), np.array(-3, dt)], const=(0, 1, 2))
+    for dt in (np.float32, np.float64):
+        for metric in ("euclidean", "sqeuclidean"):
+            yield case(f"{np.dtype(dt).name}_{metric}", "CDist", [f(3, 4, dt=dt), f(5, 4, dt=dt)], metric=metric, rtol=1e-4,
+                       atol=1e-5)
+    a, b = f(3, 4), f(2, 4)
+    d = a[:, None] - b[None]
+    cosine = 1 - (a @ b.T) / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=1)
+    for metric, y in (("cityblock", np.abs(d).sum(-1)), ("chebyshev", np.abs(d).max(-1)), ("cosine", cosine)):
+        yield case(metric, "CDist", [a, b], metric=metric, expect=[y], rtol=1e-5)  # documented, without a CPU kernel
+    x = f(2, 7, 3)
+    yield case("middle", "UnfoldTensor", [x], dim=1, size=3, step=2)
+    yield case("last", "UnfoldTensor", [(x * 5).astype(np.int64)], size=2)
+    # In the schema, but not in ONNX Runtime's kernel.
+    yield case("strings", "UnfoldTensor", [np.array(["a", "b", "c"], object)], dim=0, size=2,
+               expect=[np.array([["a", "b"], ["b", "c"]], object)])
+    yield case("plain", "Unique", [np.array([2, 1, 1, 3, 4, 3, -0.0, 0.0], np.float32)], 3)
+    yield case("empty", "Unique", [f(0)], 3)
+    ids = i64([1, 2, 3, 1, 2], [4, 4, 4, 4, 4], [0, 1, 2, 3, 4])
+    for n in (1, 2, 3, 6):
+        yield case(f"of_{n}", "NGramRepeatBlock", [ids, f(3, 6)], ngram_size=n)
+    for dt in (np.int32, np.uint32, np.int64, np.uint64, np.float32, np.float64):
+        yield case(f"{np.dtype(dt).name}", "MurmurHash3", [np.array([0, 3, 4], dt)])
+    yield case("seed", "MurmurHash3", [i32(7, -1)], positive=0, seed=10)
+    yield case("strings", "MurmurHash3", [np.array(["", "a", "ab", "abc", "abcd", "The quick brown fox"], object)])
+    image = f(2, 2, 5, 6)
+    boxes = np.array([[0, 0, 1, 1], [0.2, 0.1, 0.7, 0.9], [0.8, 1, -0.1, 0.3], [0, 0, 1.3, 1]], np.float32)
+    for mode in ("bilinear", "nearest"):
+        yield case(mode, "CropAndResize", [image, boxes, i32(0, 1, 1, 0), i32(3, 4)], mode=mode, extrapolation_value=2.5)
+        yield case(f"{mode}_one", "CropAndResize", [image, boxes, i32(0, 1, 1, 0), i32(1, 1)], mode=mode)
+    a, b = f(2, 3, 2), f(3, 2)
+    ca, cb = a[..., 0] + 1j * a[..., 1], b[..., 0] + 1j * b[..., 1]
+    for op, y in (("ComplexMul", ca * cb), ("ComplexMulConj", ca * cb.conj())):  # on GPU only
+        yield case("broadcast", op, [a, b], expect=[np.stack([y.real, y.imag], -1).astype("f")])
+    yield case("plain", "DynamicTimeWarping", [f(4, 6)])
+    yield case("batch_of_one", "DynamicTimeWarping", [np.abs(f(1, 7, 3))])
+
+
 def all_cases():
     yield from products()
     yield from norms()
@@ -397,6 +440,7 @@ def all_cases():
     yield from grouped()
     yield from same()
     yield from gates()
+    yield from misc()
 
 
 if __name__ == "__main__":
