@@ -314,6 +314,10 @@ static int measured_row(struct reader *r, const char *const *c)
             t = f->releases[i];
     if (!version_parse(c[1], &t.v) || (!measured && !t.opset))
         return OK;
+    /* Patch releases are built with the library of their minor release. */
+    for (size_t i = 0; i < f->nreleases && !t.onnx.n; i++)
+        if (strcmp(f->releases[i].runtime, c[0]) == 0 && minor_cmp(&f->releases[i].v, &t.v) == 0)
+            t.onnx = f->releases[i].onnx;
     t.tried = c[6];
     if (measured) {
         t.opset = *c[2] ? number(c[2]) : t.opset;

@@ -98,6 +98,20 @@ static bool ruled_by(const struct asked *q, int i, const char *name)
     return io && (strcmp(io->type, name) == 0 || strcmp(io->name, name) == 0);
 }
 
+/* Whether another value whose type is known stands for the same constraint: then i has that type, too. */
+static bool told_elsewhere(const struct asked *q, int i)
+{
+    const struct kind *k = q->k;
+    const struct schema_io *io =
+        i < k->nin ? schema_input(q->schema, i) : schema_output(q->schema, i - k->nin);
+    for (int j = 0; io && io->option != IO_VARIADIC && j < k->nin; j++) {
+        const struct schema_io *other = schema_input(q->schema, j);
+        if (j != i && k->io[j].kind == VK_TENSOR && other && strcmp(other->type, io->type) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *type_name(const struct asked *q, int i)
 {
     return dtype_name(q->k->io[i].dt);
@@ -130,7 +144,7 @@ static enum type_match match_types(const struct asked *q, const struct fact_kern
         return match_blind(q, row, bad);
     while (facts_next_types(&at, name, sizeof name, &set)) {
         for (int i = 0; i < q->k->nin + q->k->nout; i++) {
-            if (!ruled_by(q, i, name))
+            if (!ruled_by(q, i, name) || (q->k->io[i].kind == VK_UNKNOWN && told_elsewhere(q, i)))
                 continue;
             enum type_match m = match_value(q, q->k->io[i], &set);
             if (m != TYPE_YES)
