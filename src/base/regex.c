@@ -832,20 +832,42 @@ static bool in_set(const struct set *s, int32_t c)
     return false;
 }
 
-bool regex_match(const struct regex *re, const char *text, size_t n, void *work)
+/* The character that ends at byte `at`. */
+static int32_t char_before(const char *text, size_t at)
 {
-    struct matcher m = {.re = re, .before = NO_CHAR};
+    size_t from = at, len;
+    do
+        from--;
+    while (from && at - from < UTF8_MAX && ((unsigned char)text[from] & 0xc0) == 0x80);
+    int32_t c = utf8_get(text + from, at - from, &len);
+    return len == at - from ? c : UTF8_BAD;
+}
+
+static bool has_match(const struct regex *re, const struct states *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (re->code[s->list[i]].kind == C_MATCH)
+            return true;
+    return false;
+}
+
+size_t regex_longest(const struct regex *re, const char *text, size_t from, size_t n, void *work)
+{
+    struct matcher m = {.re = re, .before = from ? char_before(text, from) : NO_CHAR};
     struct states now = {0}, then = {0};
     m.mark = work;
     m.stack = (uint32_t *)(void *)(m.mark + re->n);
     now.list = m.stack + 2 * re->n;
     then.list = now.list + re->n;
     memset(m.mark, 0, re->n * sizeof(*m.mark));
-    size_t at = 0, len = 0, step = 1;
-    int32_t c = n ? utf8_get(text, n, &len) : NO_CHAR;
+    size_t at = from, len = 0, step = 1, end = SIZE_MAX;
+    int32_t c = at < n ? utf8_get(text + at, n - at, &len) : NO_CHAR;
     m.after = c;
     follow(&m, &now, 0, step);
-    while (at < n && now.n) {
+    for (;;) {
+        end = has_match(re, &now) ? at : end;
+        if (at >= n || !now.n)
+            return end;
         at += len;
         m.before = c;
         m.after = at < n ? utf8_get(text + at, n - at, &len) : NO_CHAR;
@@ -861,8 +883,9 @@ bool regex_match(const struct regex *re, const char *text, size_t n, void *work)
         then = t;
         c = m.after;
     }
-    for (size_t i = 0; i < now.n && at == n; i++)
-        if (re->code[now.list[i]].kind == C_MATCH)
-            return true;
-    return false;
+}
+
+bool regex_match(const struct regex *re, const char *text, size_t n, void *work)
+{
+    return regex_longest(re, text, 0, n, work) == n;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "arena.h"
 #include "err.h"
@@ -19,5 +20,7 @@ int regex_compile(struct cx *cx, struct arena *a, const char *p, size_t n, struc
 size_t regex_work(const struct regex *re);
 /* Whether the whole text matches. Bytes that are no UTF-8 match nothing. */
 bool regex_match(const struct regex *re, const char *text, size_t n, void *work);
+/* Where the longest match that begins at byte `from` ends; SIZE_MAX: none begins there. */
+size_t regex_longest(const struct regex *re, const char *text, size_t from, size_t n, void *work);
 
 #endif

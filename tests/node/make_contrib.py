@@ -432,6 +432,23 @@ def misc():
     yield case("batch_of_one", "DynamicTimeWarping", [np.abs(f(1, 7, 3))])
 
 
+def texts():
+    x = np.array(["Hello World", "I love computer science !", "", "a  b"], object)
+    base = {"mincharnum": 1, "mark": 0, "pad_value": "#"}
+    yield case("separator", "Tokenizer", [x], separators=[" "], **base)
+    yield case("matrix_mark", "Tokenizer", [x.reshape(2, 2)], separators=[" "], **{**base, "mark": 1})
+    yield case("several", "Tokenizer", [np.array(["one, two;three", "x;;y, "], object)], separators=["[,;]", "\\s+"], **base)
+    yield case("short_dropped", "Tokenizer", [x], separators=[" "], **{**base, "mincharnum": 2})
+    yield case("chars", "Tokenizer", [np.array(["abc", "äöü€", "x"], object)], separators=[""], **base)
+    yield case("dot", "Tokenizer", [np.array(["abc", "äö"], object)], tokenexp=".", **{**base, "mark": 1})
+    yield case("word", "Tokenizer", [np.array(["It's 12 o'clock, really", "über allem -- Gipfel"], object)],
+               tokenexp="[a-zA-Z0-9_]+", **base)
+    yield case("longest", "Tokenizer", [np.array(["aabab b", "abc"], object)], tokenexp="a|ab|aab", **base)
+    yield case("words_of_two", "Tokenizer", [np.array(["a bb ccc d", "eé ff"], object)], tokenexp="[^ ]+",
+               **{**base, "mincharnum": 2})
+    yield case("nothing", "Tokenizer", [np.array(["   ", " "], object)], separators=[" "], **base)
+
+
 def all_cases():
     yield from products()
     yield from norms()
@@ -441,6 +458,7 @@ def all_cases():
     yield from same()
     yield from gates()
     yield from misc()
+    yield from texts()
 
 
 if __name__ == "__main__":
