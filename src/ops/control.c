@@ -125,8 +125,14 @@ static int if_infer(struct infer_ctx *ic, const void *params)
     int rc = need_inputs(ic, 1), cond = rc ? -1 : known_cond(ic);
     if (rc)
         return rc;
-    if (cond >= 0)
+    if (cond >= 0) {
+        /* The branch that is never taken gets types too, for those who ask what is in the model. */
+        rc = body_types(ic, cond ? p->no : p->yes, NULL, 0, &a, &av);
+        if (fatal(rc))
+            return rc;
+        err_clear(ic->cx);
         return if_one(ic, cond ? p->yes : p->no);
+    }
     int ra = body_types(ic, p->yes, NULL, 0, &a, &av);
     if (fatal(ra))
         return ra;

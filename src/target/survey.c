@@ -369,6 +369,28 @@ static int sized_type(struct cx *cx, struct survey *s, const struct binding *b, 
     return OK;
 }
 
+static void ignore_problem(void *user, const struct node *n, const struct value *v, int code, const char *msg)
+{
+    (void)user;
+    (void)n;
+    (void)v;
+    (void)code;
+    (void)msg;
+}
+
+/* Sizes that nobody gave are 1, which not every model takes. Types of elements count more than sizes: then
+ * its axes stay open, and types go on behind nodes that contradict their inputs. */
+static int infer_sized(struct cx *cx, struct survey *s, const struct binding *b,
+                       const struct type *const *ins)
+{
+    int rc = typed_new(cx, s->m, b, ins, &s->typed);
+    if (rc || !s->typed->failed)
+        return rc;
+    typed_free(s->typed);
+    s->typed = NULL;
+    return typed_check(cx, s->m, ignore_problem, NULL, &s->typed);
+}
+
 static int type_model(struct cx *cx, struct survey *s, const struct feed *sizes)
 {
     const struct binding *given = sizes ? feed_binding(sizes) : NULL;
@@ -391,7 +413,7 @@ static int type_model(struct cx *cx, struct survey *s, const struct feed *sizes)
         const struct type *t = g->ins[i]->declared;
         rc = sized_type(cx, s, &b, g->ins[i], t && t->rank == rank ? shape : NULL, &ins[i]);
     }
-    return rc ? rc : typed_new(cx, s->m, &b, ins, &s->typed);
+    return rc ? rc : infer_sized(cx, s, &b, ins);
 }
 
 int survey_new(struct cx *cx, struct model *m, const struct feed *sizes, struct survey **out)

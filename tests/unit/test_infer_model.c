@@ -293,6 +293,24 @@ static void test_if(void **state)
     assert_true(dim_same(dim_resolve(t, dim_symbol(t, "k")), dim_symbol(t, "k")));
 }
 
+/* A known condition decides the types of the If; the branch that is never taken has types of its own. */
+static void test_if_known(void **state)
+{
+    struct world *w = *state;
+    struct value *x = input(w, "x", DIMS("n", "k")), *m = input(w, "m", DIMS("768", "4"));
+    struct tensor never = {.dt = DT_BOOL, .data = (bool[]){false}};
+    struct value *cond = NULL;
+
+    assert_int_equal(graph_add_const(&w->cx, w->g, "cond", &never, &cond), 0);
+    struct node *n = node_in(w, w->g, "If", "y", cond, NULL);
+    struct graph *yes = branch(w, n, "then_branch", x, m);
+    struct graph *no = branch(w, n, "else_branch", x, NULL);
+    assert_int_equal(run(w, (struct infer_env){0}), 0);
+    expect(w, yes->outs[0], "float[n,4]");
+    expect(w, no->outs[0], "float[n,k]");
+    expect(w, n->out[0], "float[n,k]");
+}
+
 /* Function Fk of one input and one output; its body is made by the caller. */
 static struct function *function(struct world *w, size_t k)
 {
@@ -447,6 +465,7 @@ int main(void)
         TEST(test_reshape_quotient),
         TEST(test_keep_going),
         TEST(test_if),
+        TEST(test_if_known),
         TEST(test_function_attributes),
         TEST(test_function_constant),
         TEST(test_function_tower),
