@@ -32,25 +32,29 @@ struct gqa {
     float softcap, epsilon;
     bool rotary, interleaved, smooth, causal;
     int64_t show; /* output 3: 1 before softmax, 2 behind it */
+    int bits;     /* of a cached element: 8 (int8), 4 (uint8, two in each); 0: as they come */
 };
 
-/* A cache in 8 or 4 bits, or one that forgets, is refused here. */
-static int refuse(struct cx *cx, const struct node *n)
+/* How the cache is kept; one that forgets is refused. */
+static int read_cache(struct cx *cx, const struct node *n, struct gqa *p)
 {
-    static const char *const none[] = {"NONE", NULL};
-    struct ostr kind = {0};
-    int64_t sliding = 0;
-    int choice = 0, rc = 0;
-    for (int i = 0; i < 2 && rc >= 0; i++) {
-        const char *name = i ? "v_quant_type" : "k_quant_type";
-        rc = attr_str(cx, n, name, &kind);
-        if (rc > 0 && kind.n)
-            rc = attr_choice(cx, n, name, none, &choice);
-    }
+    static const char *const kinds[] = {"NONE", "PER_TENSOR", "PER_CHANNEL", NULL};
+    int64_t sliding = 0, bits = 8;
+    int k = 0, v = 0;
+    int rc = attr_choice(cx, n, "k_quant_type", kinds, &k);
+    if (rc >= 0)
+        rc = attr_choice(cx, n, "v_quant_type", kinds, &v);
+    if (rc >= 0)
+        rc = attr_int(cx, n, "kv_cache_bit_width", &bits);
     if (rc >= 0)
         rc = attr_int(cx, n, "sliding_window_cache", &sliding);
     if (rc >= 0 && sliding)
         return err_set(cx, E_UNSUPPORTED, "sliding_window_cache, a cache that drops old keys");
+    if (rc >= 0 && (!k != !v || (k && bits != 8 && bits != 4)))
+        return err_set(cx, E_ATTR, "keys and values are both kept in 8 or 4 bits, or neither");
+    if (k && (n->nin <= IN_V_SCALE || !n->in[IN_K_SCALE] || !n->in[IN_V_SCALE]))
+        return err_set(cx, E_MODEL, "a quantized cache needs k_scale and v_scale");
+    p->bits = k ? (int)bits : 0;
     return rc < 0 ? rc : 0;
 }
 
@@ -87,7 +91,7 @@ static int gqa_parse(struct cx *cx, struct arena *arena, const struct node *n, i
                        (long long)p->heads, (long long)p->kv_heads);
     if (p->window > 0 && !p->causal)
         return err_set(cx, E_ATTR, "local_window_size without causal attention");
-    return refuse(cx, n);
+    return read_cache(cx, n, p);
 }
 
 /* ---- shapes ---- */
@@ -129,12 +133,14 @@ static int gqa_infer(struct infer_ctx *ic, const void *params)
     const struct shape_val *v = ic_val(ic, IN_TOTAL);
     struct dim total = v && v->n == 1 ? v->d[0] : dim_unknown();
     struct dim y[3] = {b, s, dim_mul(t, dim_const(p->heads), size)};
-    struct dim k[4] = {b, dim_const(p->kv_heads), present_rows(ic), size};
+    struct dim kept = p->bits == 4 ? dim_div_ceil(t, size, dim_const(2)) : size;
+    struct dim k[4] = {b, dim_const(p->kv_heads), present_rows(ic), kept};
+    enum dtype cache = p->bits == 8 ? DT_INT8 : p->bits ? DT_UINT8 : ic_dtype(ic, IN_Q);
     struct dim qk[4] = {b, dim_const(p->heads), s, total};
     rc = ic_out(ic, OUT_Y, ic_dtype(ic, IN_Q), 3, y);
     for (int o = OUT_PRESENT_K; !rc && o <= OUT_PRESENT_V; o++)
         if (ic_has_out(ic, o))
-            rc = ic_out(ic, o, ic_dtype(ic, IN_Q), 4, k);
+            rc = ic_out(ic, o, cache, 4, k);
     return !rc && ic_has_out(ic, OUT_QK) ? ic_out(ic, OUT_QK, ic_dtype(ic, IN_Q), 4, qk) : rc;
 }
 
@@ -195,8 +201,12 @@ static int gqa_sizes(struct gqa_job *j)
         return err_set(ec->cx, E_MODEL, "past_key and past_value come together");
     for (int i = IN_PAST_K; i <= IN_PAST_V && ec_has(ec, i); i++) {
         const struct tensor *t = ec->in[i];
-        if (t->rank != 4 || t->dims[0] != j->batch || t->dims[1] != p->kv_heads || t->dims[3] != j->size ||
-            t->dt != q->dt || (i == IN_PAST_V && t->dims[2] != j->past_rows))
+        if (t->rank != 4 || t->dims[0] != j->batch || t->dims[1] != p->kv_heads ||
+            t->dims[3] != (p->bits == 4 ? (j->size + 1) / 2 : j->size) ||
+            t->dt != (p->bits == 8 ? DT_INT8
+                      : p->bits    ? DT_UINT8
+                                   : q->dt) ||
+            (i == IN_PAST_V && t->dims[2] != j->past_rows))
             return no_fit(ec, i);
         j->past_rows = t->dims[2];
     }
@@ -312,6 +322,85 @@ static int gqa_views(struct gqa_job *j)
     return rc ? rc : prepare(j, &j->k, j->p->kv_heads, IN_K_NORM);
 }
 
+/* ---- a cache of few bits ---- */
+
+/* Elements of a row of values lie one a byte, or two: the first in the low half, 8 standing for 0. */
+struct few_bits {
+    int bits;
+    int64_t size, row; /* values, and bytes that hold them */
+    const float *scale;
+    bool each; /* scale: one a channel of each head, else one for all */
+};
+
+static float scale_at(const struct few_bits *q, int64_t head, int64_t i)
+{
+    return q->scale[q->each ? head * q->size + i : 0];
+}
+
+static void pack_row(const struct few_bits *q, int64_t head, const float *x, uint8_t *to)
+{
+    float top = q->bits == 8 ? 127 : 7, low = -top - 1;
+    memset(to, 0, (size_t)q->row);
+    for (int64_t i = 0; i < q->size; i++) {
+        float v = rintf(x[i] / scale_at(q, head, i));
+        int k = (int)(v > top ? top : v >= low ? v : low); /* NaN: lowest */
+        if (q->bits == 8)
+            to[i] = (uint8_t)k;
+        else
+            to[i / 2] |= (uint8_t)((k + 8) << (i % 2 ? 4 : 0));
+    }
+}
+
+static void unpack_row(const struct few_bits *q, int64_t head, const uint8_t *from, float *y)
+{
+    for (int64_t i = 0; i < q->size; i++) {
+        int k = q->bits == 8 ? (int8_t)from[i] : (from[i / 2] >> (i % 2 ? 4 : 0) & 15) - 8;
+        y[i] = (float)k * scale_at(q, head, i);
+    }
+}
+
+static int few_open(struct gqa_job *j, int scale, struct few_bits *q)
+{
+    int64_t n = ec_has(j->ec, scale) ? tensor_count(j->ec->in[scale]) : 0;
+    *q = (struct few_bits){.bits = j->p->bits, .size = j->size};
+    q->row = q->bits == 4 ? (j->size + 1) / 2 : j->size;
+    q->each = n != 1;
+    if (n != 1 && n != j->p->kv_heads * j->size)
+        return no_fit(j->ec, scale);
+    return wide_f32(j->ec, scale, &q->scale);
+}
+
+/* As join(): what is attended to is what the cache gives back. */
+static int join_few(struct gqa_job *j, int in, int out, int scale, struct attn_view *v)
+{
+    struct exec_ctx *ec = j->ec;
+    struct few_bits q;
+    int64_t heads = j->p->kv_heads;
+    int rc = few_open(j, scale, &q);
+    if (rc)
+        return rc;
+    size_t rows = (size_t)(j->batch * heads * j->rows);
+    uint8_t *to = ec_wants(ec, out) ? ec->out[out]->data : ec_scratch(ec, rows * (size_t)q.row + 1);
+    float *y = to ? ec_scratch(ec, (rows * (size_t)q.size + 1) * sizeof(float)) : NULL;
+    if (!y)
+        return ec->cx->err.code;
+    memset(to, 0, rows * (size_t)q.row);
+    for (int64_t i = 0; i < j->batch * heads; i++) {
+        int64_t b = i / heads, h = i % heads, old = j->past[b];
+        uint8_t *p = to + i * j->rows * q.row;
+        if (old)
+            memcpy(p, (const uint8_t *)ec->in[in]->data + i * j->past_rows * q.row, (size_t)(old * q.row));
+        for (int64_t s = 0; s < j->steps; s++)
+            pack_row(&q, h, (const float *)v->p + b * v->b + h * v->h + s * v->s, p + (old + s) * q.row);
+        for (int64_t r = 0; r < old + j->steps; r++)
+            unpack_row(&q, h, p + r * q.row, y + (i * j->rows + r) * q.size);
+        memset(y + (i * j->rows + old + j->steps) * q.size, 0,
+               (size_t)((j->rows - old - j->steps) * q.size) * sizeof(*y));
+    }
+    *v = attn_view_of(y, false, heads, j->rows, q.size);
+    return 0;
+}
+
 /* The cache with the new steps behind what was in it; zero behind them. */
 static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
 {
@@ -319,6 +408,8 @@ static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
     const float *past;
     float *to;
     int64_t heads = j->p->kv_heads, size = j->size;
+    if (j->p->bits)
+        return join_few(j, in, out, in == IN_PAST_K ? IN_K_SCALE : IN_V_SCALE, v);
     int rc = wide_f32(ec, in, &past);
     if (!rc)
         rc = wide_out_f32(ec, out, &to);

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/contrib.h"
 #include "ops/fft.h"
-#include "ops/op_util.h"
 
 #define PI 3.14159265358979323846
 
@@ -251,6 +251,86 @@ const struct op op_DFT = {.domain = "",
                           .parse = dft_parse,
                           .infer = dft_infer,
                           .ref = dft_ref};
+
+/* ---- Rfft, Irfft of com.microsoft: along the last axis, real values without an axis of parts ---- */
+
+struct rfft {
+    bool inverse;
+};
+
+static int rfft_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    int64_t onesided = 1, normalized = 0, ndim = 1;
+    (void)arena, (void)version;
+    ((struct rfft *)params)->inverse = n->op_type[0] == 'I';
+    int rc = contrib_inputs(cx, n, 1, 1, 1);
+    if (!rc)
+        rc = attr_int(cx, n, "onesided", &onesided);
+    if (rc >= 0)
+        rc = attr_int(cx, n, "normalized", &normalized);
+    if (rc >= 0)
+        rc = attr_int(cx, n, "signal_ndim", &ndim);
+    if (rc >= 0 && (onesided != 1 || normalized))
+        return err_set(cx, E_ATTR, "onesided must be 1 and normalized 0");
+    if (rc >= 0 && ndim != 1)
+        return err_set(cx, E_UNSUPPORTED, "signals of %lld dimensions", (long long)ndim);
+    return rc < 0 ? rc : 0;
+}
+
+static int rfft_infer(struct infer_ctx *ic, const void *params)
+{
+    const struct rfft *p = params;
+    struct dim d[TENSOR_MAX_RANK + 1];
+    int rank = in_dims(ic, 0, d), last = rank - (p->inverse ? 2 : 1);
+    if (rank < -1)
+        return rank;
+    int rc = ic_need_rank(ic, 0, p->inverse ? 2 : 1, TENSOR_MAX_RANK - 1);
+    if (rc || rank < 0)
+        return rc ? rc : ic_out(ic, 0, ic_dtype(ic, 0), -1, NULL);
+    if (p->inverse && d[rank - 1].kind == DIM_CONST && d[rank - 1].v != 2)
+        return ic_err(ic, E_SHAPE, "the last dim is %lld, expected 2", (long long)d[rank - 1].v);
+    if (d[last].kind == DIM_CONST && d[last].v < (p->inverse ? 2 : 1))
+        return ic_err(ic, E_VALUE, "a signal of %lld values", (long long)d[last].v);
+    d[last] = p->inverse ? dim_mul(ic->syms, dim_const(2), dim_sub(ic->syms, d[last], dim_const(1)))
+                         : half_plus_one(ic, d[last]);
+    d[rank] = dim_const(2);
+    return ic_out(ic, 0, ic_dtype(ic, 0), p->inverse ? rank - 1 : rank + 1, d);
+}
+
+static int rfft_ref(struct exec_ctx *ec, const void *params)
+{
+    bool inverse = ((const struct rfft *)params)->inverse;
+    const struct tensor *in = ec->in[0];
+    struct tensor *out = ec->out[0];
+    const struct tensor *signal = inverse ? out : in, *bins = inverse ? in : out;
+    if (dtype_info(in->dt)->cls != CLS_FLOAT)
+        return ec_unsupported(ec, 0);
+    if (!tensor_count(out))
+        return 0;
+    int64_t n = signal->dims[signal->rank - 1], m = bins->dims[bins->rank - 2];
+    struct lines l = {.inverse = inverse,
+                      .onesided = true,
+                      .info = dtype_info(in->dt),
+                      .in = in->data,
+                      .out = out->data,
+                      .in_len = inverse ? m : n,
+                      .out_len = inverse ? n : m,
+                      .in_comp = inverse ? 2 : 1,
+                      .out_comp = inverse ? 1 : 2,
+                      .inner = 1};
+    l.in_stride = l.in_comp;
+    l.out_stride = l.out_comp;
+    return transform(ec, &l, tensor_count(signal) / n, n);
+}
+
+#define RFFT(opname)                                                                                         \
+    {                                                                                                        \
+        .domain = "com.microsoft", .name = opname, .tol = TOL_ROUND, .params_size = sizeof(struct rfft),     \
+        .parse = rfft_parse, .infer = rfft_infer, .ref = rfft_ref,                                           \
+    }
+
+const struct op op_com_microsoft_Irfft = RFFT("Irfft");
+const struct op op_com_microsoft_Rfft = RFFT("Rfft");
 
 /* ---- STFT ---- */
 

@@ -61,6 +61,10 @@ def one_node(op, inputs, outs, const, domain, attrs):
     wanted = [f"y{o}" if w else "" for o, w in enumerate(outs)]
     node = helper.make_node(op, names, wanted, domain=domain, **attrs)
     values = [helper.make_empty_tensor_value_info(n) for n in wanted if n]
+    if "k_quant_type" in attrs:  # the cache's type follows from its width alone
+        for v in values[1:]:
+            v.CopyFrom(helper.make_tensor_value_info(v.name, TensorProto.INT8 if attrs["kv_cache_bit_width"] == 8 else
+                                                     TensorProto.UINT8, None))
     if wanted[-1] == "y3":  # scores, of a type that nothing implies
         values[-1] = helper.make_tensor_value_info("y3", helper.np_dtype_to_tensor_dtype(inputs[0].dtype), None)
     graph = helper.make_graph([node], "g", formal, values, inits)
@@ -305,6 +309,17 @@ def grouped():
     yield case("token_packed", op, [np.concatenate([q1, k1, v1], 2), *none, pk, pv, i32(5, 5), i32(6), c, sn], 3, do_rotary=1,
                **heads)
     yield case("several", op, [q[:1], k[:1], v[:1], pk[:1], pv[:1], i32(7), i32(8), c, sn], 3, do_rotary=1, **heads)
+    one, each = np.float32([0.021]), np.abs(f(1, kn, 1, h, scale=0.01)) + np.float32(0.02)
+    skip, rot = [None] * 3, (c, sn)
+    for bits, dt, w in ((8, np.int8, h), (4, np.uint8, h // 2)):
+        room = np.iinfo(dt)
+        pk, pv = (RNG.integers(room.min, room.max + 1, (b, kn, 5, w)).astype(dt) for _ in range(2))
+        no = [pk[:, :, :0], pv[:, :, :0]]
+        for kind, scale in (("PER_TENSOR", [one, one * 3]), ("PER_CHANNEL", [each, each * 3])):
+            attrs = {"k_quant_type": kind, "v_quant_type": kind, "kv_cache_bit_width": bits, **heads}
+            scale = [x if bits == 8 else x * 8 for x in scale]
+            yield case(f"{kind}_{bits}_prompt", op, [q, k, v, *no, *full, *rot, *skip, *scale], 3, do_rotary=1, **attrs)
+            yield case(f"{kind}_{bits}_token", op, [q1, k1, v1, pk, pv, i32(5, 3), i32(6), *none, *skip, *scale], 3, **attrs)
     # Normalized heads, which ONNX Runtime leaves to its GPU providers: normalized ahead, its CPU provider does the rest.
     wq, wk = f(h), f(h)
 
@@ -428,6 +443,12 @@ def misc():
     ca, cb = a[..., 0] + 1j * a[..., 1], b[..., 0] + 1j * b[..., 1]
     for op, y in (("ComplexMul", ca * cb), ("ComplexMulConj", ca * cb.conj())):  # on GPU only
         yield case("broadcast", op, [a, b], expect=[np.stack([y.real, y.imag], -1).astype("f")])
+    for dt in (np.float32, np.float64):  # on GPU only
+        x = f(2, 3, 8, dt=dt)
+        y = np.fft.rfft(x)
+        y = np.stack([y.real, y.imag], -1).astype(dt)
+        yield case(f"{np.dtype(dt).name}", "Rfft", [x], expect=[y], signal_ndim=1)
+        yield case(f"{np.dtype(dt).name}", "Irfft", [y], expect=[x], signal_ndim=1)
     yield case("plain", "DynamicTimeWarping", [f(4, 6)])
     yield case("batch_of_one", "DynamicTimeWarping", [np.abs(f(1, 7, 3))])
 
