@@ -131,6 +131,7 @@ struct gemm_tile {
     int m, n;
     bool load;
     const struct gemm_epi *e;
+    const float *next; /* half of the lines from here on will be wanted soon; NULL: nothing */
 };
 struct gemm_f32_tile {
     int mr, nr;

@@ -13,7 +13,8 @@
 
 #include "base/checked.h"
 
-enum { MC = 224, NC_WIDE = 512, NC_NARROW = 128, FINISH_ROWS = 16 };
+/* LINE: floats of a cache line. FETCH_MIN: weights that are not expected in the nearer caches. */
+enum { LINE = 16, FETCH_MIN = 1 << 18, MC = 224, NC_WIDE = 512, NC_NARROW = 128, FINISH_ROWS = 16 };
 
 struct blocking {
     int64_t mo, no, mc;
@@ -172,9 +173,16 @@ struct tiles {
     int aw;
     int64_t k, m, n, ldc;
     float *c;
-    bool load;
+    bool load, fetch;
     const struct gemm_epi *e; /* moved to the corner, or NULL */
 };
+
+/* The second and third tile of a panel fetch the next one, each every other line, unless that is in the cache
+ * anyhow: weights of large layers come from memory. */
+static const float *fetch_ahead(const struct tiles *s, const float *b, int64_t tile)
+{
+    return s->fetch && (tile == 1 || tile == 2) ? b + s->kern->nr * s->k + (tile == 1 ? 0 : LINE) : NULL;
+}
 
 static void run_tiles(const struct tiles *s)
 {
@@ -189,6 +197,7 @@ static void run_tiles(const struct tiles *s)
             t.a = s->a + i * s->k;
             t.m = (int)min_i64(s->aw, s->m - i);
             t.c = s->c + i * s->ldc + j;
+            t.next = fetch_ahead(s, t.b, i / s->aw);
             if (s->e) {
                 e = *s->e;
                 e.bias_m = e.bias_m ? e.bias_m + i : NULL;
@@ -245,6 +254,7 @@ static void run_block(const struct kern *k, const struct gemm_job *job, const st
         struct tiles s = {.kern = k->gemm.f32, .aw = job->a.width, .k = k1 - k0, .n = r->n1 - r->n0};
         s.b = get_panels(k, &job->b, k0, k1, r->n0, r->n1, bbuf);
         s.load = k0 > 0;
+        s.fetch = job->b.packed && job->b.count * job->k > FETCH_MIN;
         for (int64_t i = r->m0; i < r->m1; i += bl->mc) {
             struct gemm_epi e = epi_at(&job->epi, i, r->n0);
             s.m = min_i64(bl->mc, r->m1 - i);

@@ -19,10 +19,12 @@ static __attribute__((noinline)) void store_finished(const struct gemm_tile *t, 
         }
 }
 
-static inline __attribute__((always_inline)) void tile(const struct gemm_tile *t, const int m, const int vecs)
+/* ahead: fetch a line of t->next with each row of k. */
+static inline __attribute__((always_inline)) void tile(const struct gemm_tile *t, const int m, const int vecs,
+                                                       const bool ahead)
 {
     __m512 acc[MR][2];
-    const float *a = t->a, *b = t->b;
+    const float *a = t->a, *b = t->b, *next = t->next;
 
 #pragma GCC unroll 14
     for (int i = 0; i < m; i++)
@@ -41,6 +43,10 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_tile *t
 #pragma GCC unroll 2
             for (int v = 0; v < vecs; v++)
                 acc[i][v] = _mm512_fmadd_ps(f, bv[v], acc[i][v]);
+        }
+        if (ahead) {
+            _mm_prefetch((const char *)next, _MM_HINT_T1);
+            next += NR;
         }
         a += t->as;
         b += NR;
@@ -64,143 +70,184 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_tile *t
 
 static void tile_1x16(const struct gemm_tile *t)
 {
-    tile(t, 1, 1);
+    tile(t, 1, 1, false);
 }
 
 static void tile_2x16(const struct gemm_tile *t)
 {
-    tile(t, 2, 1);
+    tile(t, 2, 1, false);
 }
 
 static void tile_3x16(const struct gemm_tile *t)
 {
-    tile(t, 3, 1);
+    tile(t, 3, 1, false);
 }
 
 static void tile_4x16(const struct gemm_tile *t)
 {
-    tile(t, 4, 1);
+    tile(t, 4, 1, false);
 }
 
 static void tile_5x16(const struct gemm_tile *t)
 {
-    tile(t, 5, 1);
+    tile(t, 5, 1, false);
 }
 
 static void tile_6x16(const struct gemm_tile *t)
 {
-    tile(t, 6, 1);
+    tile(t, 6, 1, false);
 }
 
 static void tile_7x16(const struct gemm_tile *t)
 {
-    tile(t, 7, 1);
+    tile(t, 7, 1, false);
 }
 
 static void tile_8x16(const struct gemm_tile *t)
 {
-    tile(t, 8, 1);
+    tile(t, 8, 1, false);
 }
 
 static void tile_9x16(const struct gemm_tile *t)
 {
-    tile(t, 9, 1);
+    tile(t, 9, 1, false);
 }
 
 static void tile_10x16(const struct gemm_tile *t)
 {
-    tile(t, 10, 1);
+    tile(t, 10, 1, false);
 }
 
 static void tile_11x16(const struct gemm_tile *t)
 {
-    tile(t, 11, 1);
+    tile(t, 11, 1, false);
 }
 
 static void tile_12x16(const struct gemm_tile *t)
 {
-    tile(t, 12, 1);
+    tile(t, 12, 1, false);
 }
 
 static void tile_13x16(const struct gemm_tile *t)
 {
-    tile(t, 13, 1);
+    tile(t, 13, 1, false);
 }
 
 static void tile_14x16(const struct gemm_tile *t)
 {
-    tile(t, 14, 1);
+    tile(t, 14, 1, false);
 }
 
 static void tile_1x32(const struct gemm_tile *t)
 {
-    tile(t, 1, 2);
+    tile(t, 1, 2, false);
 }
 
 static void tile_2x32(const struct gemm_tile *t)
 {
-    tile(t, 2, 2);
+    tile(t, 2, 2, false);
 }
 
 static void tile_3x32(const struct gemm_tile *t)
 {
-    tile(t, 3, 2);
+    tile(t, 3, 2, false);
 }
 
 static void tile_4x32(const struct gemm_tile *t)
 {
-    tile(t, 4, 2);
+    tile(t, 4, 2, false);
 }
 
 static void tile_5x32(const struct gemm_tile *t)
 {
-    tile(t, 5, 2);
+    tile(t, 5, 2, false);
 }
 
 static void tile_6x32(const struct gemm_tile *t)
 {
-    tile(t, 6, 2);
+    tile(t, 6, 2, false);
 }
 
 static void tile_7x32(const struct gemm_tile *t)
 {
-    tile(t, 7, 2);
+    tile(t, 7, 2, false);
 }
 
 static void tile_8x32(const struct gemm_tile *t)
 {
-    tile(t, 8, 2);
+    tile(t, 8, 2, false);
 }
 
 static void tile_9x32(const struct gemm_tile *t)
 {
-    tile(t, 9, 2);
+    tile(t, 9, 2, false);
 }
 
 static void tile_10x32(const struct gemm_tile *t)
 {
-    tile(t, 10, 2);
+    tile(t, 10, 2, false);
 }
 
 static void tile_11x32(const struct gemm_tile *t)
 {
-    tile(t, 11, 2);
+    tile(t, 11, 2, false);
 }
 
 static void tile_12x32(const struct gemm_tile *t)
 {
-    tile(t, 12, 2);
+    tile(t, 12, 2, false);
 }
 
 static void tile_13x32(const struct gemm_tile *t)
 {
-    tile(t, 13, 2);
+    tile(t, 13, 2, false);
 }
 
 static void tile_14x32(const struct gemm_tile *t)
 {
-    tile(t, 14, 2);
+    tile(t, 14, 2, false);
 }
+
+static void ahead_8x32(const struct gemm_tile *t)
+{
+    tile(t, 8, 2, true);
+}
+
+static void ahead_9x32(const struct gemm_tile *t)
+{
+    tile(t, 9, 2, true);
+}
+
+static void ahead_10x32(const struct gemm_tile *t)
+{
+    tile(t, 10, 2, true);
+}
+
+static void ahead_11x32(const struct gemm_tile *t)
+{
+    tile(t, 11, 2, true);
+}
+
+static void ahead_12x32(const struct gemm_tile *t)
+{
+    tile(t, 12, 2, true);
+}
+
+static void ahead_13x32(const struct gemm_tile *t)
+{
+    tile(t, 13, 2, true);
+}
+
+static void ahead_14x32(const struct gemm_tile *t)
+{
+    tile(t, 14, 2, true);
+}
+
+/* Tall tiles that fetch ahead; a low one is done before a line arrives. */
+enum { AHEAD_ROWS = 8 };
+
+static void (*const ahead_by_height[])(const struct gemm_tile *) = {
+    ahead_8x32, ahead_9x32, ahead_10x32, ahead_11x32, ahead_12x32, ahead_13x32, ahead_14x32};
 
 /* By number of vectors and height. */
 static void (*const by_size[2][MR])(const struct gemm_tile *) = {
@@ -273,7 +320,10 @@ static void run(const struct gemm_tile *t)
         by_width[t->n - 1](t);
         return;
     }
-    by_size[t->n > LANES][t->m - 1](t);
+    if (t->next && t->m >= AHEAD_ROWS && t->n > LANES)
+        ahead_by_height[t->m - AHEAD_ROWS](t);
+    else
+        by_size[t->n > LANES][t->m - 1](t);
 }
 
 const struct gemm_f32_tile k_f32_gemm_14x32_avx512 = {MR, NR, 256, run};
