@@ -197,10 +197,10 @@ static void top_defaults(void *opts)
 
 static void list_ops(struct report *r)
 {
-    static const char *const heads[] = {"domain", "operator", "since", "newest", "runs"};
-    struct table *t = table_new(r, "llrrl", heads);
+    static const char *const heads[] = {"domain", "operator", "since", "newest", "runs", "types"};
+    struct table *t = table_new(r, "llrrll", heads);
     js_arr(r, "operators");
-    for (size_t i = 0; i < ot_op_count(); i++) {
+    for (size_t i = 0, n = ot_op_count(); i < n; i++) {
         struct ot_op_info op;
         ot_op_info(i, &op);
         table_cell(t, "%s", op.domain);
@@ -208,12 +208,14 @@ static void list_ops(struct report *r)
         table_int(t, op.since);
         table_int(t, op.newest);
         table_cell(t, "%s", op.runnable ? "yes" : "no");
+        table_cell(t, "%s", op.types);
         js_obj(r, NULL);
         js_str(r, "domain", op.domain);
         js_str(r, "name", op.name);
         js_int(r, "since", op.since);
         js_int(r, "newest", op.newest);
         js_bool(r, "runs", op.runnable);
+        js_str(r, "types", op.types);
         js_end(r);
     }
     js_end(r);

@@ -754,6 +754,9 @@ struct ot_op_info {
     const char *domain, *name;
     int since, newest; /* versions known */
     bool runnable;
+    /* "float, double": what the newest version takes first (gives first, without inputs); empty: of an
+     * operator outside the standard, which says so itself when a type does not suit it. */
+    char types[2048];
 };
 OT_API size_t ot_op_count(void);
 OT_API void ot_op_info(size_t i, struct ot_op_info *out);
