@@ -138,7 +138,8 @@ static const struct tensor *weights_of(struct pass_ctx *pc, const struct node *n
 static int try_fold(struct pass_ctx *pc, struct node *n, bool *done)
 {
     struct node *next = n->nout && n->out[0] ? pass_sole_user(pc, n->out[0]) : NULL;
-    const struct tensor *w = next ? weights_of(pc, n) : NULL;
+    bool may = node_is(next, "BatchNormalization") || node_is(next, "Mul") || node_is(next, "Add");
+    const struct tensor *w = may ? weights_of(pc, n) : NULL;
     *done = false;
     if (!w)
         return pc->cx->err.code;
