@@ -1,6 +1,7 @@
 /* Convolution of float tensors, N C spatial order, up to three spatial axes.
  *
- * A plan is made from the shapes: depthwise layers run directly; all others are matrix products
+ * A plan is made from the shapes: depthwise layers run directly, where planes are small in blocks of channels
+ * that are turned to the layout of blk.h and back; all others are matrix products
  * weights[co][taps x ci] by image[taps x ci][pixels], the right side gathered from the image one panel at a
  * time (no im2col buffer of the whole image). Where the pixels fit tiles badly (7x7, 14x14) the product is
  * taken transposed. Sums run over taps, then input channels, in one chain an element, whatever the threads.
@@ -42,7 +43,7 @@ struct conv_io {
     float lo, hi; /* as in struct gemm_epi */
 };
 
-enum conv_algo { CONV_EMPTY, CONV_DEPTHWISE, CONV_GEMM, CONV_GEMM_T };
+enum conv_algo { CONV_EMPTY, CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCKS, CONV_GEMM, CONV_GEMM_T };
 
 struct conv_plan {
     enum conv_algo algo;

@@ -7,6 +7,8 @@
 #include "kern/conv_index.h"
 #include "kern/gemm_job.h"
 
+enum { BLOCK_PLANE = 64 * 64 };
+
 static size_t round64(size_t n)
 {
     return (n + 63) & ~(size_t)63;
@@ -89,13 +91,20 @@ static double column_use(const struct kern *k, int64_t n)
     return (double)n / (double)((n + step - 1) / step * step);
 }
 
+/* Planes of a block of channels that stay in the cache while they are turned, convolved and turned back. */
+static bool suits_blocks(const struct conv_params *p)
+{
+    return p->ci == p->co && p->kernel[0] == 1 && p->in[0] == 1 && p->out[0] == 1 && p->pad[0] == 0 &&
+           conv_taps(p) > 1 && conv_in_plane(p) <= BLOCK_PLANE && conv_out_plane(p) <= BLOCK_PLANE;
+}
+
 static enum conv_algo choose_algo(const struct kern *k, const struct conv_params *p, bool any_size)
 {
     int64_t pixels = conv_out_plane(p);
     if (!any_size && (p->n == 0 || p->co == 0 || pixels == 0))
         return CONV_EMPTY;
     if (p->ci == p->groups && p->groups > 1)
-        return CONV_DEPTHWISE;
+        return !any_size && suits_blocks(p) ? CONV_DEPTHWISE_BLOCKS : CONV_DEPTHWISE;
     if (!any_size && pixels <= 1024 && column_use(k, pixels) < 0.9 &&
         column_use(k, p->co / p->groups) > column_use(k, pixels) && p->ci / p->groups * conv_taps(p) >= 128)
         return CONV_GEMM_T;
@@ -156,10 +165,21 @@ static bool gemm_sizes(const struct kern *k, struct conv_plan *plan)
            gemm_job_scratch(k, &job, plan->nthreads, &plan->scratch_bytes);
 }
 
+/* Nothing overflows: planes are small, and weights were counted. */
+static void block_sizes(const struct kern *k, struct conv_plan *plan)
+{
+    const struct conv_params *p = &plan->p;
+    int block = k->blk.conv->block;
+    plan->weight_bytes = (size_t)(blk_round(p->ci, block) * conv_taps(p)) * sizeof(float);
+    plan->scratch_bytes = (size_t)((conv_in_plane(p) + conv_out_plane(p)) * block) * sizeof(float);
+    plan->scratch_bytes = round64(plan->scratch_bytes) * (size_t)plan->nthreads;
+}
+
 bool conv_f32_plan(const struct kern *k, const struct conv_params *p, bool any_size, int nthreads,
                    struct conv_plan *plan)
 {
-    static const char *const names[] = {"empty", "depthwise", "gemm", "gemm transposed"};
+    static const char *const names[] = {"empty", "depthwise", "depthwise in blocks", "gemm",
+                                        "gemm transposed"};
     memset(plan, 0, sizeof *plan);
     plan->p = conv_three_axes(p);
     plan->nthreads = nthreads < 1 ? 1 : nthreads;
@@ -171,6 +191,8 @@ bool conv_f32_plan(const struct kern *k, const struct conv_params *p, bool any_s
         plan->group_bytes = (size_t)(plan->p.co / plan->p.groups * conv_taps(&plan->p)) * sizeof(float);
         plan->weight_bytes = plan->group_bytes * (size_t)plan->p.groups;
     }
+    if (plan->algo == CONV_DEPTHWISE_BLOCKS)
+        block_sizes(k, plan);
     return plan->algo < CONV_GEMM || gemm_sizes(k, plan);
 }
 
@@ -188,12 +210,24 @@ static void pack_taps(const struct kern *k, const float *w, int64_t count, int w
             }
 }
 
+/* [block][tap][channel of the block] */
+static void pack_blocks(const struct conv_params *p, int block, const float *w, float *to)
+{
+    int64_t taps = conv_taps(p);
+    for (int64_t c0 = 0; c0 < p->ci; c0 += block)
+        for (int64_t t = 0; t < taps; t++)
+            for (int64_t c = c0; c < c0 + block; c++)
+                *to++ = c < p->ci ? w[c * taps + t] : 0.0f;
+}
+
 void conv_f32_pack(const struct kern *k, const struct conv_plan *plan, const float *w, void *packed)
 {
     const struct conv_params *p = &plan->p;
     int64_t cog = p->co / p->groups;
     if (plan->algo == CONV_DEPTHWISE)
         memcpy(packed, w, plan->weight_bytes);
+    if (plan->algo == CONV_DEPTHWISE_BLOCKS)
+        pack_blocks(p, k->blk.conv->block, w, packed);
     if (plan->algo < CONV_GEMM)
         return;
     int width = plan->algo == CONV_GEMM_T ? k->gemm.f32->nr : gemm_a_width(k, cog);
@@ -214,6 +248,50 @@ static void dw_planes(void *arg, int64_t begin, int64_t end, int thread)
     const struct conv_run *r = arg;
     (void)thread;
     r->k->conv.dw(&r->plan->p, r->io, begin, end);
+}
+
+/* Channels [c, c + n) of one image, in a block. */
+static void dw_block(const struct conv_run *r, int64_t image, int64_t c, int n, float *scratch)
+{
+    const struct conv_params *p = &r->plan->p;
+    const struct kern *k = r->k;
+    int block = k->blk.conv->block;
+    int64_t in = conv_in_plane(p), out = conv_out_plane(p), plane = image * p->ci + c;
+    struct conv_params two = {.rank = 2};
+    float bias[BLK_MAX] = {0}, *y = scratch + in * block;
+    for (int i = 0; i < 2; i++) {
+        two.in[i] = p->in[i + 1], two.out[i] = p->out[i + 1], two.kernel[i] = p->kernel[i + 1];
+        two.stride[i] = p->stride[i + 1], two.dilation[i] = p->dilation[i + 1], two.pad[i] = p->pad[i + 1];
+    }
+    struct blk_rows rows = {.block = block, .p = &two, .x = scratch, .y = y, .oh1 = p->out[1]};
+    rows.w = (const float *)r->io->w + c * conv_taps(p);
+    if (!r->io->res) {
+        if (r->io->bias)
+            memcpy(bias, r->io->bias + c, (size_t)n * sizeof(float));
+        rows.e = (struct blk_epi){bias, NULL, r->io->act, r->io->lo, r->io->hi};
+    }
+    k->gemm.x32_transpose(r->io->x + plane * in, in, scratch, block, in, n);
+    k->blk.dw(&rows);
+    k->gemm.x32_transpose(y, block, r->io->y + plane * out, out, n, out);
+    for (int i = 0; i < n && r->io->res; i++) {
+        struct dw_plane d = conv_dw_plane(p, r->io, plane + i);
+        k->gemm.f32_epi_row(&d.e, 0, 0, d.y, d.y, out);
+    }
+}
+
+static void dw_blocks(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const struct conv_run *r = arg;
+    const struct conv_params *p = &r->plan->p;
+    int block = r->k->blk.conv->block;
+    int64_t blocks = (p->ci + block - 1) / block;
+    size_t part = r->plan->scratch_bytes / (size_t)r->plan->nthreads;
+    float *scratch = (float *)(r->scratch + part * (size_t)thread);
+    memset(scratch, 0, part); /* what fills a block up stays harmless */
+    for (int64_t i = begin; i < end; i++) {
+        int64_t c = i % blocks * block;
+        dw_block(r, i / blocks, c, (int)(p->ci - c < block ? p->ci - c : block), scratch);
+    }
 }
 
 static void run_group(const struct conv_run *r, int64_t q, struct pool *pool, void *scratch)
@@ -240,6 +318,9 @@ void conv_f32(const struct kern *k, const struct conv_plan *plan, const struct c
     int64_t jobs = plan->p.n * plan->p.groups;
     if (plan->algo == CONV_DEPTHWISE) {
         par_for(pool, plan->p.n * plan->p.co, 1, dw_planes, &r);
+    } else if (plan->algo == CONV_DEPTHWISE_BLOCKS) {
+        int block = k->blk.conv->block;
+        par_for(pool, plan->p.n * ((plan->p.co + block - 1) / block), 1, dw_blocks, &r);
     } else if (plan->algo != CONV_EMPTY) {
         if (pool && jobs >= pool_size(pool))
             par_for(pool, jobs, 1, par_groups, &r);

@@ -105,13 +105,12 @@ static float *expected(struct ck *c, const struct conv_params *p, bool transpose
 }
 
 static void one_conv(struct ck *c, const struct kern *k, const struct conv_params *p, bool transposed,
-                     struct pool *pool)
+                     bool any_size, struct pool *pool)
 {
     struct conv_plan plan;
     struct operands o = random_operands(c, p, FILL_UNIFORM);
     enum gemm_act act = (enum gemm_act)ck_below(c, 3);
-    bool ok =
-        transposed ? conv_t_f32_plan(k, p, 2, &plan) : conv_f32_plan(k, p, ck_below(c, 3) == 0, 2, &plan);
+    bool ok = transposed ? conv_t_f32_plan(k, p, 2, &plan) : conv_f32_plan(k, p, any_size, 2, &plan);
     if (!ok) {
         ck_fail(c, "%s: no plan", describe(p, "plan"));
         return;
@@ -143,7 +142,7 @@ static void many_convs(struct ck *c)
     struct pool *pool = pool_new(2);
     for (int i = 0; i < (c->quick ? 60 : 400); i++) {
         struct conv_params p = random_params(c);
-        one_conv(c, i % 2 ? &c->var : &c->full, &p, i % 4 == 3, pool);
+        one_conv(c, i % 2 ? &c->var : &c->full, &p, i % 4 == 3, ck_below(c, 3) == 0, pool);
     }
     pool_free(pool);
 }
@@ -223,7 +222,8 @@ static void check_dw(struct ck *c)
         }
         p.ci = p.groups;
         p.co = p.groups * (1 + ck_below(c, 2));
-        one_conv(c, i % 2 ? &c->var : &c->full, &p, false, pool);
+        one_conv(c, i % 2 ? &c->var : &c->full, &p, false, i % 4 > 0,
+                 pool); /* of known sizes: perhaps in blocks */
     }
     pool_free(pool);
 }
@@ -331,7 +331,7 @@ static void bench_shape(struct ck *c, int64_t ci, int64_t co, int64_t groups, in
     struct bench b = {.k = &c->full};
     char what[80];
     struct operands o = random_operands(c, &p, FILL_UNIFORM);
-    if (!conv_f32_plan(b.k, &p, false, 1, &b.plan))
+    if (!conv_f32_plan(b.k, &p, groups > 1, 1, &b.plan))
         return;
     void *w = ck_alloc(c, b.plan.weight_bytes, 64);
     conv_f32_pack(b.k, &b.plan, o.w, w);
