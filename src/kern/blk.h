@@ -35,6 +35,8 @@ struct blk_tile {
     int64_t kh, kw, th0, th1; /* rows [th0, th1) of the kernel lie in the image */
     uint32_t first_out, last_out;
     const float *w;
+    const float *soon; /* what to bring into the cache meanwhile, so many lines a tap */
+    int soon_lines;
     float *y;       /* vectors of channels y_step apart, pixels B apart */
     int64_t y_step; /* the residual's too */
     bool load;      /* the chain goes on from what y holds */

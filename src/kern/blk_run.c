@@ -13,6 +13,7 @@
 #include "kern/tmpl/blk_rows.h"
 
 /* Bytes of weights, and of the image, that a unit may read over and over. */
+enum { LINE = 64 / sizeof(float) };
 enum { WEIGHT_BYTES = 256 << 10, IMAGE_BYTES = 256 << 10, UNITS_PER_THREAD = 8, ROW_WORK = 1 << 14 };
 
 static int64_t min_i64(int64_t a, int64_t b)
@@ -179,7 +180,7 @@ struct conv_run {
     float *y;
     int64_t in_width; /* of x, which may be the padded copy */
     int64_t x_plane, y_plane;
-    int64_t bands, tiles, row_tiles;
+    int64_t bands;
 };
 
 /* What all tiles of a unit share. */
@@ -226,9 +227,9 @@ struct place {
     int64_t oh, at, ow;
 };
 
-static int64_t tile_start(const struct conv_run *r, int64_t at)
+static int64_t tile_start(int64_t out, int64_t row_tiles, int64_t at)
 {
-    return at * (r->p.out[1] / r->row_tiles) + min_i64(at, r->p.out[1] % r->row_tiles);
+    return at * (out / row_tiles) + min_i64(at, out % row_tiles);
 }
 
 /* One tile; u: what all tiles of the unit share, with x, y and residual at the beginning of their planes. */
@@ -249,20 +250,34 @@ static void one_tile(const struct conv_run *r, const struct blk_tile *u, struct 
         r->io->post(t->y + v * t->y_step, (int64_t)t->n * block, r->io->post_arg);
 }
 
-/* Tiles [j, end) over the input channels that t is set to. */
-static void run_tiles(const struct conv_run *r, const struct blk_tile *u, int64_t j, int64_t end)
+/* The weights that are wanted next lie behind those at hand: each tile fetches its share of them. */
+static void fetch_soon(const struct conv_run *r, struct blk_tile *t, int64_t tiles)
+{
+    int64_t taps = t->blocks * t->kh * t->kw;
+    int64_t lines = taps * t->chans * t->vecs * r->kern->block / LINE;
+    t->soon = t->w + lines * LINE;
+    t->soon_lines = (int)ceil_div(lines, taps * tiles);
+}
+
+/* Band number `band` of tiles over the input channels that u is set to. */
+static void run_tiles(const struct conv_run *r, const struct blk_tile *u, int64_t band)
 {
     struct blk_tile t = *u;
-    int64_t width = r->p.out[1] / r->row_tiles, wider = r->p.out[1] % r->row_tiles;
-    struct place at = {j / r->row_tiles, j % r->row_tiles, 0};
-    at.ow = tile_start(r, at.at);
+    int64_t out = r->p.out[1], row_tiles = ceil_div(out, r->kern->pixels[t.vecs - 1]);
+    int64_t tiles = r->p.out[0] * row_tiles, j = band * tiles / r->bands, end = (band + 1) * tiles / r->bands;
+    struct place at = {j / row_tiles, j % row_tiles, 0};
+    if (j == end)
+        return;
+    at.ow = tile_start(out, row_tiles, at.at);
+    fetch_soon(r, &t, end - j);
     for (; j < end; at.oh++, at.at = at.ow = 0) {
         struct blk_span rows = blk_span(&r->p, 0, at.oh);
         t.th0 = rows.lo;
         t.th1 = rows.hi;
-        for (; j < end && at.at < r->row_tiles; j++, at.at++) {
-            t.n = (int)(width + (at.at < wider));
+        for (; j < end && at.at < row_tiles; j++, at.at++) {
+            t.n = (int)(out / row_tiles + (at.at < out % row_tiles));
             one_tile(r, u, &t, at);
+            t.soon += t.soon_lines * LINE * t.blocks * t.kh * t.kw;
             at.ow += t.n;
         }
     }
@@ -286,7 +301,7 @@ static void run_unit(const struct conv_run *r, int64_t unit)
         t.w += b0 * block * t.kh * t.kw * t.vecs * block;
         t.load = b0 > 0;
         t.finish = b1 == blocks;
-        run_tiles(r, &t, band * r->tiles / r->bands, (band + 1) * r->tiles / r->bands);
+        run_tiles(r, &t, band);
     }
 }
 
@@ -297,24 +312,17 @@ static void par_units(void *arg, int64_t begin, int64_t end, int thread)
         run_unit(arg, u);
 }
 
-/* Tiles of a row, and how many bands they form: an image part that fits the cache, and enough for all
- * threads. */
+/* How many bands: image parts that fit the cache, and enough for all threads. */
 static void plan_bands(struct conv_run *r, int threads)
 {
     const struct conv_params *p = &r->p;
-    int widest = r->kern->pixels[0];
-    for (int64_t i = 0; i < r->ch.count; i++) {
-        int n = r->kern->pixels[chunk_vecs(r->plan, &r->ch, i) - 1];
-        widest = n < widest ? n : widest;
-    }
-    r->row_tiles = ceil_div(p->out[1], widest);
-    r->tiles = p->out[0] * r->row_tiles;
     int64_t image = p->ci / p->groups * p->in[0] * p->in[1] * (int64_t)sizeof(float);
+    int64_t tiles = p->out[0] * ceil_div(p->out[1], r->kern->pixels[0]);
     int64_t units = r->ch.count * p->groups, want = (int64_t)UNITS_PER_THREAD * threads;
     r->bands = ceil_div(image, IMAGE_BYTES);
     if (r->bands * units < want && threads > 1)
         r->bands = ceil_div(want, units);
-    r->bands = r->bands < 1 ? 1 : min_i64(r->bands, r->tiles);
+    r->bands = r->bands < 1 ? 1 : min_i64(r->bands, tiles);
 }
 
 /* ---- the padded copy ---- */

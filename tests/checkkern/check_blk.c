@@ -301,6 +301,9 @@ static void bench_conv(struct ck *c)
     bench_shape(c, 256, 256, 1, 32, 3, 1);
     bench_shape(c, 16, 96, 1, 112, 1, 1);
     bench_shape(c, 160, 960, 1, 7, 1, 1);
+    bench_shape(c, 128, 16, 1, 55, 1, 1);
+    bench_shape(c, 32, 128, 1, 27, 3, 1);
+    bench_shape(c, 512, 1000, 1, 13, 1, 1);
 }
 
 static void bench_dw(struct ck *c)

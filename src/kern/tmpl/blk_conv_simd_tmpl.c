@@ -8,7 +8,7 @@ enum { PIXELS_1 = 14, PIXELS_2 = 14, PIXELS_3 = 9 };
 #else
 enum { PIXELS_1 = 12, PIXELS_2 = 6, PIXELS_3 = 4 };
 #endif
-enum { SUMS = BLK_VECS * BLK_PIXELS };
+enum { LINE = 64 / sizeof(float), SUMS = BLK_VECS * BLK_PIXELS };
 
 static const float zeros[BLK_MAX];
 
@@ -87,11 +87,19 @@ static inline __attribute__((always_inline)) void finish(const struct blk_tile *
     }
 }
 
+/* The pixels of the tile to the right, which the hardware loses sight of among many planes. */
+static inline __attribute__((always_inline)) void fetch_next(const float *x, const int n, const int64_t step)
+{
+#pragma GCC unroll 14
+    for (int j = n; j < 2 * n; j++)
+        __builtin_prefetch(x + j * step, 0, 2);
+}
+
 static inline __attribute__((always_inline)) void tile(const struct blk_tile *t, const int n, const int vecs,
                                                        const int64_t step, const int64_t chan_step)
 {
     vf acc[SUMS];
-    const float *w = t->w;
+    const float *w = t->w, *soon = t->soon;
 
 #pragma GCC unroll 14
     for (int j = 0; j < n; j++)
@@ -104,9 +112,14 @@ static inline __attribute__((always_inline)) void tile(const struct blk_tile *t,
         const float *x = t->x + b * t->block_step;
         const float *wr = w + t->th0 * row_floats;
         for (int64_t th = t->th0; th < t->th1; th++)
-            for (int64_t tw = 0; tw < t->kw; tw++)
+            for (int64_t tw = 0; tw < t->kw; tw++) {
+                for (int i = 0; i < t->soon_lines; i++, soon += LINE)
+                    __builtin_prefetch(soon, 0, 2);
+                if (tw * t->col_step < step)
+                    fetch_next(x + th * t->row_step + tw * t->col_step, n, step);
                 wr = one_tap(taps_at(t, x + th * t->row_step + tw * t->col_step, tw, n, step), wr, acc, chans,
                              n, vecs, step, chan_step);
+            }
         w += t->kh * row_floats;
     }
     if (t->finish)
