@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """How strict the checker is, measured against the ONNX project's own (onnx.checker in full mode).
 
-Two questions, two tables:
+Three questions, three tables:
   legal    models that onnx.checker accepts: does `onnxtool inspect --check` accept them all?
   defects  defects of many kinds, each planted into many legal models: is every one that onnx.checker rejects
            rejected here too, and does a finding name the planted place?
+  misfits  node cases with one thing changed (a dim, rank or type of an input, an attribute, an input left out): is
+           what onnx.checker rejects rejected here?
 
 usage: scripts/check_defects.py [--tool build/onnxtool] [--bases N] [--cases N] [--legal PATH]... [--verbose]
 Exit status 1 when a legal model is refused, or a defect that onnx.checker rejects is missed or misplaced.
@@ -14,8 +16,10 @@ import argparse
 import copy
 import glob
 import json
+import multiprocessing
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -1110,6 +1114,124 @@ def legal_paths(args, folder):
     return paths
 
 
+# ---- misfits ----
+
+class Verdicts:
+    """onnx_verdict() in a process of its own: some of these models kill it."""
+
+    def __init__(self):
+        self.child = None
+
+    def ask(self, path):
+        if not self.child:
+            self.pipe, theirs = multiprocessing.Pipe()
+            self.child = multiprocessing.Process(target=self.serve, args=(theirs,), daemon=True)
+            self.child.start()
+            theirs.close()
+        self.pipe.send(path)
+        try:
+            return self.pipe.recv()
+        except EOFError:
+            self.child.join()
+            self.child = None
+            return None
+
+    @staticmethod
+    def serve(pipe):
+        while True:
+            pipe.send(onnx_verdict(pipe.recv()))
+
+
+def changed(m, change):
+    c = copy.deepcopy(m)
+    change(c)
+    return c
+
+
+def resize_to(shape, rank):
+    while len(shape.dim) > rank:
+        shape.dim.pop()
+    while len(shape.dim) < rank:
+        shape.dim.add().dim_value = 3
+
+
+def input_misfits(m, i):
+    t = m.graph.input[i].type.tensor_type
+    rank = len(t.shape.dim)
+
+    def of(c):
+        return c.graph.input[i].type.tensor_type
+    for axis, d in enumerate(t.shape.dim):
+        for n in (d.dim_value + 1, d.dim_value + 7, d.dim_value - 1) if d.HasField("dim_value") else ():
+            if n >= 0:
+                yield f"input {i} dim {axis} is {n}", changed(m, lambda c: setattr(of(c).shape.dim[axis], "dim_value", n))
+    for r in {rank - 1, rank + 1, rank + 2, 0} - {-1, rank}:
+        yield f"input {i} has rank {r}", changed(m, lambda c: resize_to(of(c).shape, r))
+    for e in (F, T.INT64, T.BOOL, T.DOUBLE, T.STRING):
+        if e != t.elem_type:
+            yield f"input {i} is of type {e}", changed(m, lambda c: setattr(of(c), "elem_type", e))
+
+
+def attribute_misfits(m, j):
+    a = m.graph.node[0].attribute[j]
+
+    def of(c):
+        return c.graph.node[0].attribute[j]
+    for v in (-100, -1, 0, 100, a.i + 1) if a.type == onnx.AttributeProto.INT else ():
+        yield f"{a.name} is {v}", changed(m, lambda c: setattr(of(c), "i", v))
+    if a.type == onnx.AttributeProto.INTS:
+        old = list(a.ints)
+        for v in (old[:-1], old + [1], [-5] + old[1:], [100] + old[1:], [0] + old[1:]):
+            yield f"{a.name} is {v}", changed(m, lambda c: (of(c).ClearField("ints"), of(c).ints.extend(v)))
+    if a.type == onnx.AttributeProto.STRING:
+        yield f"{a.name} is nonsense", changed(m, lambda c: setattr(of(c), "s", b"nonsense"))
+    yield f"{a.name} is left out", changed(m, lambda c: c.graph.node[0].attribute.pop(j))
+
+
+def misfits(m):
+    m = copy.deepcopy(m)
+    del m.graph.value_info[:]
+    for o in m.graph.output:  # a rank that is declared is all that is said of them
+        for i, d in enumerate(o.type.tensor_type.shape.dim):
+            d.dim_param = f"{o.name}_{i}"
+    for i, v in enumerate(m.graph.input):
+        if v.type.HasField("tensor_type"):
+            yield from input_misfits(m, i)
+    for j in range(len(m.graph.node[0].attribute)):
+        yield from attribute_misfits(m, j)
+    for j, x in enumerate(m.graph.node[0].input):
+        if x:
+            yield f"input {j} is left out", changed(m, lambda c: c.graph.node[0].input.__setitem__(j, ""))
+
+
+# What onnx.checker says of these is about its own function bodies, or about how it infers, not about the model; and an
+# empty list of strides, which it minds in LpPool alone, is the default.
+NOT_MEANT = re.compile("Constant node|op_type:ConvTranspose.* Inferred shape and existing shape differ"
+                       "|op_type:LpPool.* strides has incorrect size")
+
+
+def measure_misfits(args, folder):
+    verdicts, seen, planted = Verdicts(), set(), []
+    for name, m in node_cases(args.cases):
+        if "_expanded" in name:
+            continue
+        for what, c in misfits(m):
+            c.graph.name = "g"
+            data = c.SerializeToString()
+            if data in seen:
+                continue
+            seen.add(data)
+            path = os.path.join(folder, f"{len(planted)}.onnx")
+            with open(path, "wb") as out:
+                out.write(data)
+            planted.append((name, what, path, verdicts.ask(path)))
+    ours = our_verdicts(args.tool, [p[2] for p in planted])
+    theirs = [p for p in planted if p[3] is not None and not NOT_MEANT.search(p[3])]
+    bad = [f"{name}, {what}: onnx.checker says: {why}" for name, what, path, why in theirs if not rejected(ours[path])]
+    print(f"misfits: {len(planted)} models, {len(theirs)} rejected by onnx.checker, {len(bad)} of these not here")
+    return bad
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--tool", default="build/onnxtool")
@@ -1129,6 +1251,8 @@ def main():
         bases = [bases[i * len(bases) // args.bases] for i in range(args.bases)]
     with tempfile.TemporaryDirectory() as folder:
         bad += measure_defects(args, bases, folder)
+    with tempfile.TemporaryDirectory() as folder:
+        bad += measure_misfits(args, folder)
     for line in bad if args.verbose else bad[:10]:
         print(line)
     return 1 if bad else 0

@@ -110,6 +110,8 @@ static int attention_infer(struct infer_ctx *ic, const void *params)
         r = input_heads(ic, IN_V, a->kv_heads, &v);
     if (!r)
         r = check_heads(ic, &q, &k, &v);
+    if (!r && ic_has(ic, IN_PAST_K) != ic_has(ic, IN_PAST_V))
+        return ic_err(ic, E_MODEL, "of past_key and past_value only one is there");
     if (r)
         return r;
     struct symtab *t = ic->syms;

@@ -191,6 +191,8 @@ static int split_parse(struct cx *cx, struct arena *arena, const struct node *n,
     }
     if (rc >= 0 && version >= 18)
         rc = attr_int(cx, n, "num_outputs", &p->num_outputs);
+    if (rc == 0 && version >= 18 && (n->nin < 2 || !n->in[1]))
+        return err_set(cx, E_MODEL, "neither input 'split' nor attribute num_outputs is there");
     return rc < 0 ? rc : 0;
 }
 

@@ -314,7 +314,7 @@ static int loop_infer(struct infer_ctx *ic, const void *params)
     if (!ins)
         return err_nomem(ic->cx);
     ins[0] = scalar_type(ic, DT_INT64);
-    ins[1] = scalar_type(ic, DT_BOOL);
+    ins[1] = ic_has(ic, 1) && ic_rank(ic, 1) > 0 ? ic_type(ic, 1) : scalar_type(ic, DT_BOOL);
     for (int i = 0; i < p->ncarried; i++)
         ins[2 + i] = ic_type(ic, 2 + i);
     int rc = carried_types(ic, p->body, ins, 2, p->ncarried, 1, &outs);
@@ -548,24 +548,41 @@ static const struct type *state_type(struct infer_ctx *ic, const struct type *in
     return t ? t : both;
 }
 
+/* Slices input i for the body. Its extents of batch and time are those of the others. */
+static int scan_input(struct infer_ctx *ic, const struct scan_params *p, int i, struct dim *batch,
+                      struct dim *time, const struct type **out)
+{
+    int k = i - p->nstates, rc = 0;
+    *out = ic_type(ic, p->batched + i);
+    for (int step = 0; !rc && step < 2; step++) {
+        if (step ? k < 0 : !p->batched)
+            continue;
+        struct dim own = dim_unknown(), *all = step ? time : batch;
+        const struct type *t = *out;
+        if (t && t->kind == TY_TENSOR && t->rank == 0)
+            return ic_err(ic, E_SHAPE, "input %d has no axis to be cut along", p->batched + i);
+        *out = sliced_type(ic, t, step && p->in_axes ? p->in_axes[k] : 0, &own);
+        rc = ic_unify(ic, *all, own, step ? "lengths of the scanned inputs" : "batch of the inputs");
+        *all = all->kind == DIM_CONST || own.kind == DIM_UNKNOWN ? *all : own;
+    }
+    return rc;
+}
+
 static int scan_infer(struct infer_ctx *ic, const void *params)
 {
     const struct scan_params *p = params;
-    int first = p->batched, nin = p->nstates + p->nscans;
+    int nin = p->nstates + p->nscans;
     const struct type **ins = arena_array(ic->arena, (size_t)nin + 1, sizeof(*ins));
     struct dim batch = dim_unknown(), time = dim_unknown();
     struct type **outs;
     if (!ins)
         return err_nomem(ic->cx);
-    for (int i = 0; i < nin; i++) {
-        const struct type *t = ic_type(ic, first + i);
-        ins[i] = p->batched ? sliced_type(ic, t, 0, &batch) : t;
-        int k = i - p->nstates;
-        if (k >= 0)
-            ins[i] = sliced_type(ic, ins[i], p->in_axes ? p->in_axes[k] : 0, &time);
-    }
     struct shape_val **vals;
-    int rc = body_types(ic, p->body, ins, nin, &outs, &vals);
+    int rc = 0;
+    for (int i = 0; !rc && i < nin; i++)
+        rc = scan_input(ic, p, i, &batch, &time, &ins[i]);
+    if (!rc)
+        rc = body_types(ic, p->body, ins, nin, &outs, &vals);
     for (int o = 0; !rc && o < ic->nout; o++) {
         int k = o - p->nstates;
         const struct type *t = k < 0 ? state_type(ic, ins[o], outs[o])

@@ -219,6 +219,9 @@ static int gather_nd_infer(struct infer_ctx *ic, const void *params)
     int rank = rc ? rc : in_dims(ic, 0, data), irank = ic_rank(ic, 1), depth = tuple_len(ic, irank);
     if (rank < -1)
         return rank;
+    rc = ic_need_rank(ic, 1, 1, TENSOR_MAX_RANK);
+    if (rc)
+        return rc;
     if (rank < 0 || irank < 0 || depth < 0)
         return ic_out(ic, 0, ic_dtype(ic, 0), -1, NULL);
     if (irank < 1 || p->batch_dims < 0 || p->batch_dims >= irank || p->batch_dims + depth > rank)
@@ -422,8 +425,15 @@ static int onehot_infer(struct infer_ctx *ic, const void *params)
     int axis, rc = need_inputs(ic, 3), rank = rc ? rc : in_dims(ic, 0, in);
     if (rank < -1)
         return rank;
-    if (rank < 0)
-        return ic_out(ic, 0, ic_dtype(ic, 2), -1, NULL);
+    rc = ic_need_rank(ic, 1, 0, 1);
+    if (!rc)
+        rc = ic_need_rank(ic, 2, 1, 1);
+    if (!rc && ic_rank(ic, 1) == 1)
+        rc = ic_unify(ic, ic_dim(ic, 1, 0), dim_const(1), "values of depth");
+    if (!rc && ic_rank(ic, 2) == 1)
+        rc = ic_unify(ic, ic_dim(ic, 2, 0), dim_const(2), "length of values");
+    if (rc || rank < 0)
+        return rc ? rc : ic_out(ic, 0, ic_dtype(ic, 2), -1, NULL);
     const struct tensor *c = ic_const(ic, 1);
     const struct shape_val *v = ic_val(ic, 1);
     if (c && tensor_count(c) == 1 && dtype_info(c->dt)->load_i64)
@@ -495,6 +505,8 @@ static int compress_infer(struct infer_ctx *ic, const void *params)
     int axis, rc = need_inputs(ic, 2), rank = rc ? rc : in_dims(ic, 0, dims);
     if (rank < -1)
         return rank;
+    if (rank == 0)
+        return ic_err(ic, E_SHAPE, "a scalar has no axis to be compressed");
     if (!p->has_axis)
         return ic_out(ic, 0, ic_dtype(ic, 0), 1, &kept);
     if (rank < 0)
@@ -694,6 +706,19 @@ static int cache_infer(struct infer_ctx *ic, const void *params)
         return ic_err(ic, E_VALUE, "axis 0 is the batch, nothing can be written along it");
     if (!rc && rank >= 0)
         rc = ic_need_rank(ic, 1, rank, rank);
+    for (int a = 0; !rc && a < rank && ic_rank(ic, 1) == rank; a++)
+        if (a != axis)
+            rc = ic_unify(ic, ic_dim(ic, 1, a), ic_dim(ic, 0, a), "an axis that is not written along");
+    if (!rc && rank > 0 && ic_rank(ic, 1) == rank) {
+        struct dim room = ic_dim(ic, 0, axis), steps = ic_dim(ic, 1, axis);
+        if (room.kind == DIM_CONST && steps.kind == DIM_CONST && steps.v > room.v)
+            return ic_err(ic, E_SHAPE, "%lld steps do not fit a cache of %lld", (long long)steps.v,
+                          (long long)room.v);
+    }
+    if (!rc && ic_has(ic, 2))
+        rc = ic_need_rank(ic, 2, 1, 1);
+    if (!rc && rank > 0 && ic_has(ic, 2) && ic_rank(ic, 2) == 1)
+        rc = ic_unify(ic, ic_dim(ic, 2, 0), ic_dim(ic, 0, 0), "batch of past_cache and write_indices");
     return rc ? rc : ic_out_same(ic, 0, 0);
 }
 

@@ -64,11 +64,49 @@ static int linear_parse(struct cx *cx, struct arena *arena, const struct node *n
 }
 
 /* What a head has of a packed last dim. */
-static struct dim per_head(struct infer_ctx *ic, int i, int64_t heads)
+static int per_head(struct infer_ctx *ic, int i, int64_t heads, struct dim *out)
 {
-    if (ic_rank(ic, i) != 3 || ic_dim(ic, i, 2).kind == DIM_UNKNOWN)
-        return dim_unknown();
-    return dim_div_floor(ic->syms, ic_dim(ic, i, 2), dim_const(heads));
+    struct dim width = ic_rank(ic, i) == 3 ? ic_dim(ic, i, 2) : dim_unknown();
+    if (width.kind == DIM_CONST && width.v % heads)
+        return ic_err(ic, E_SHAPE, "input %d: %lld columns are no multiple of %lld heads", i,
+                      (long long)width.v, (long long)heads);
+    *out = dim_div_floor(ic->syms, width, dim_const(heads));
+    return 0;
+}
+
+/* Dim `axis` of input i, where it is there and its rank is known, is want. */
+static int need_dim(struct infer_ctx *ic, int i, int axis, struct dim want, const char *what)
+{
+    return ic_has(ic, i) && ic_rank(ic, i) > axis ? ic_unify(ic, ic_dim(ic, i, axis), want, what) : 0;
+}
+
+/* The last dim of decay or beta, input i, is one of two. */
+static int gate_width(struct infer_ctx *ic, int i, struct dim a, struct dim b)
+{
+    struct dim d = ic_has(ic, i) && ic_rank(ic, i) == 3 ? ic_dim(ic, i, 2) : dim_unknown();
+    if (d.kind != DIM_CONST || a.kind != DIM_CONST || b.kind != DIM_CONST || d.v == a.v || d.v == b.v)
+        return 0;
+    return ic_err(ic, E_SHAPE, "%s has %lld columns, expected %lld or %lld", i == 4 ? "decay" : "beta",
+                  (long long)d.v, (long long)a.v, (long long)b.v);
+}
+
+/* state: batch, heads, dk, dv. */
+static int linear_fits(struct infer_ctx *ic, const struct linear_attention *p, const struct dim *state)
+{
+    struct dim steps = ic_rank(ic, 0) == 3 ? ic_dim(ic, 0, 1) : dim_unknown(), key = dim_unknown();
+    int rc = per_head(ic, 1, p->kv_heads, &key);
+    if (!rc)
+        rc = ic_unify(ic, key, state[2], "head size of query and key");
+    for (int i = 1; !rc && i < 6; i++) {
+        rc = need_dim(ic, i, 0, state[0], "batch");
+        if (!rc && i != 3)
+            rc = need_dim(ic, i, 1, steps, "sequence length");
+    }
+    for (int k = 1; !rc && k < 4; k++)
+        rc = need_dim(ic, 3, k, state[k], "past_state");
+    if (!rc)
+        rc = gate_width(ic, 4, state[1], dim_mul(ic->syms, state[1], state[2]));
+    return rc ? rc : gate_width(ic, 5, dim_const(1), state[1]);
 }
 
 static int linear_infer(struct infer_ctx *ic, const void *params)
@@ -84,11 +122,16 @@ static int linear_infer(struct infer_ctx *ic, const void *params)
     if (rc)
         return rc;
     bool known = ic_rank(ic, 0) == 3;
-    struct dim dv = per_head(ic, 2, p->kv_heads);
-    struct dim out[3] = {known ? ic_dim(ic, 0, 0) : dim_unknown(), known ? ic_dim(ic, 0, 1) : dim_unknown(),
-                         dv.kind == DIM_UNKNOWN ? dv : dim_mul(ic->syms, dv, dim_const(p->q_heads))};
-    struct dim state[4] = {out[0], dim_const(p->kv_heads), per_head(ic, 0, p->q_heads), dv};
-    rc = ic_out(ic, 0, ic_dtype(ic, 0), 3, out);
+    struct dim batch = known ? ic_dim(ic, 0, 0) : dim_unknown(), steps = known ? ic_dim(ic, 0, 1) : batch;
+    struct dim state[4] = {batch, dim_const(p->kv_heads), dim_unknown(), dim_unknown()};
+    rc = per_head(ic, 0, p->q_heads, &state[2]);
+    if (!rc)
+        rc = per_head(ic, 2, p->kv_heads, &state[3]);
+    if (!rc)
+        rc = linear_fits(ic, p, state);
+    struct dim out[3] = {batch, steps, dim_mul(ic->syms, state[3], dim_const(p->q_heads))};
+    if (!rc)
+        rc = ic_out(ic, 0, ic_dtype(ic, 0), 3, out);
     if (!rc && ic_has_out(ic, 1))
         rc = ic_has(ic, 3) ? ic_out_same(ic, 1, 3) : ic_out(ic, 1, ic_dtype(ic, 0), 4, state);
     return rc;
@@ -266,7 +309,7 @@ static int causal_infer(struct infer_ctx *ic, const void *params)
         rc = ic_need_rank(ic, 3, 3, 3);
     if (!rc)
         rc = ic_out_same(ic, 0, 0);
-    if (rc || !ic_has_out(ic, 1))
+    if (rc)
         return rc;
     struct dim d[3] = {dim_unknown(), dim_unknown(), dim_unknown()};
     for (int i = 0; ic_rank(ic, 0) == 3 && i < 2; i++)
@@ -275,7 +318,14 @@ static int causal_infer(struct infer_ctx *ic, const void *params)
         d[2] = dim_sub(ic->syms, ic_dim(ic, 1, 2), dim_const(1));
     if (d[2].kind == DIM_CONST && d[2].v < 0)
         return ic_err(ic, E_SHAPE, "the kernel has no extent");
-    return ic_out(ic, 1, ic_dtype(ic, 0), 3, d);
+    rc = need_dim(ic, 1, 0, d[1], "channels of input and weight");
+    if (!rc)
+        rc = need_dim(ic, 1, 1, dim_const(1), "channels that a filter sees");
+    if (!rc)
+        rc = need_dim(ic, 2, 0, d[1], "channels of input and bias");
+    for (int k = 0; !rc && k < 3; k++)
+        rc = need_dim(ic, 3, k, d[k], "past_state");
+    return rc || !ic_has_out(ic, 1) ? rc : ic_out(ic, 1, ic_dtype(ic, 0), 3, d);
 }
 
 /* x is the past and the input behind each other, len + k - 1 values. */
@@ -406,6 +456,28 @@ static int flex_infer_graph(struct infer_ctx *ic, struct graph *g, const struct 
     return g && ic->subgraph ? ic->subgraph(ic, g, ins, vals, 1, outs, out_vals, 1) : 0;
 }
 
+static int flex_fits(struct infer_ctx *ic)
+{
+    struct dim q[4], k[4];
+    for (int i = 0; i < 4; i++) {
+        q[i] = ic_rank(ic, 0) == 4 ? ic_dim(ic, 0, i) : dim_unknown();
+        k[i] = ic_rank(ic, 1) == 4 ? ic_dim(ic, 1, i) : dim_unknown();
+    }
+    int rc = ic_unify(ic, k[0], q[0], "batch of Q and K");
+    if (!rc)
+        rc = need_dim(ic, 2, 0, q[0], "batch of Q and V");
+    if (!rc)
+        rc = need_dim(ic, 2, 1, k[1], "heads of K and V");
+    if (!rc)
+        rc = need_dim(ic, 2, 2, k[2], "length of K and V");
+    if (!rc)
+        rc = ic_unify(ic, k[3], q[3], "head size of Q and K");
+    if (!rc && q[1].kind == DIM_CONST && k[1].kind == DIM_CONST && (!k[1].v || q[1].v % k[1].v))
+        return ic_err(ic, E_SHAPE, "%lld query heads are no multiple of %lld key heads", (long long)q[1].v,
+                      (long long)k[1].v);
+    return rc;
+}
+
 static int flex_infer(struct infer_ctx *ic, const void *params)
 {
     const struct flex *p = params;
@@ -427,6 +499,9 @@ static int flex_infer(struct infer_ctx *ic, const void *params)
         d[3] = ic_dim(ic, 1, 2);
     if (ic_rank(ic, 2) == 4)
         out[3] = ic_dim(ic, 2, 3);
+    rc = flex_fits(ic);
+    if (rc)
+        return rc;
     enum dtype dt = ic_dtype(ic, 0);
     *scores = (struct type){.kind = TY_TENSOR, .dt = flex_precision(p, dt), .rank = 4, .dims = d};
     rc = flex_infer_graph(ic, p->score_mod, scores);

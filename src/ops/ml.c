@@ -292,6 +292,9 @@ static int extract_infer(struct infer_ctx *ic, const void *params)
     int rank = in_dims(ic, 0, dims), irank = ic_rank(ic, 1);
     if (rank < -1)
         return rank;
+    int rc = ic_need_rank(ic, 0, 1, TENSOR_MAX_RANK);
+    if (rc)
+        return rc;
     for (int a = 0; a < irank; a++)
         count = dim_mul(ic->syms, count, ic_dim(ic, 1, a));
     if (irank < 0)

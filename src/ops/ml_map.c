@@ -257,6 +257,8 @@ static int encoder_infer(struct infer_ctx *ic, const void *params)
 {
     const struct encoder_params *p = params;
     enum dtype in = ic_dtype(ic, 0), dt = p->dt;
+    if (in != DT_UNDEFINED && !p->two_way && !table_takes(&p->table, in))
+        return ic_err(ic, E_TYPE, "the keys are not of the input's type %s", dtype_name(in));
     if (in != DT_UNDEFINED && p->two_way)
         dt = in == DT_STRING ? DT_INT64 : DT_STRING;
     return ic_out_like(ic, 0, 0, in == DT_UNDEFINED && p->two_way ? DT_UNDEFINED : dt);

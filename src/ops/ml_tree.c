@@ -612,6 +612,13 @@ static int tree_infer(struct infer_ctx *ic, const void *params)
     return rc || !ic_has_out(ic, 1) ? rc : ic_out(ic, 1, DT_FLOAT, 2, out);
 }
 
+/* The newest of them takes rows only, no lone one. */
+static int ensemble_infer(struct infer_ctx *ic, const void *params)
+{
+    int rc = ic_need_rank(ic, 0, 2, 2);
+    return rc ? rc : tree_infer(ic, params);
+}
+
 /* ---- walking ---- */
 
 struct tree_job {
@@ -811,5 +818,5 @@ const struct op op_ml_TreeEnsemble = {.domain = "ai.onnx.ml",
                                       .tol = TOL_ROUND,
                                       .params_size = sizeof(struct tree_params),
                                       .parse = ensemble_parse,
-                                      .infer = tree_infer,
+                                      .infer = ensemble_infer,
                                       .ref = tree_ref};

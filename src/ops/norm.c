@@ -105,6 +105,9 @@ static int batchnorm_parse(struct cx *cx, struct arena *arena, const struct node
     /* Before version 14 whoever asks for the statistics trains; before 7 only if not told to test. */
     for (int i = 1; i < n->nout && version < 14; i++)
         training |= n->out[i] && !is_test;
+    for (int i = 1; i < n->nout && version >= 14 && !training; i++)
+        if (n->out[i])
+            return err_set(cx, E_MODEL, "statistics are an output with training_mode only");
     b->by_element = !spatial;
     b->training = training != 0;
     return 0;

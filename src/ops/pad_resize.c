@@ -467,6 +467,30 @@ static int check_resize_axes(struct infer_ctx *ic, const struct resize *a, int r
     return 0;
 }
 
+/* Values that input i holds: 0 where it is left out, -1 not known. */
+static int64_t list_length(const struct infer_ctx *ic, int i)
+{
+    if (i < 0 || !ic_has(ic, i))
+        return 0;
+    struct dim d = ic_rank(ic, i) == 1 ? ic_dim(ic, i, 0) : dim_unknown();
+    return d.kind == DIM_CONST ? d.v : -1;
+}
+
+/* Exactly one of scales and sizes is given, a value for each of n axes. */
+static int check_targets(struct infer_ctx *ic, const struct resize *a, int n)
+{
+    int64_t scales = a->scale_attr ? (int64_t)a->nscale_attr : list_length(ic, a->scales);
+    int64_t sizes = list_length(ic, a->sizes);
+    if (!scales && !sizes && n)
+        return ic_err(ic, E_MODEL, "neither scales nor sizes are given");
+    if (scales > 0 && sizes > 0)
+        return ic_err(ic, E_MODEL, "both scales and sizes are given");
+    if ((scales > 0 && scales != n) || (sizes > 0 && sizes != n))
+        return ic_err(ic, E_SHAPE, "%s has %lld values, expected %d", scales > 0 ? "scales" : "sizes",
+                      (long long)(scales > 0 ? scales : sizes), n);
+    return 0;
+}
+
 static int resize_dims(struct infer_ctx *ic, const struct resize *a, int n, struct dim *d)
 {
     float scales[TENSOR_MAX_RANK];
@@ -500,6 +524,8 @@ static int resize_infer(struct infer_ctx *ic, const void *params)
     int r = check_resize_axes(ic, a, rank);
     for (int i = 0; i < rank; i++)
         d[i] = ic_dim(ic, 0, i);
+    if (!r)
+        r = check_targets(ic, a, n);
     if (!r)
         r = resize_dims(ic, a, n, d);
     return r ? r : ic_out(ic, 0, ic_dtype(ic, 0), rank, d);

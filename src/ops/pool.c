@@ -369,6 +369,18 @@ static int64_t unpooled(const struct window *w, int spatial, int i, int64_t in)
     return n;
 }
 
+static int unpool_fits(struct infer_ctx *ic, int rank)
+{
+    int r = ic_need_rank(ic, 1, rank, rank);
+    for (int i = 0; !r && i < rank && ic_rank(ic, 1) == rank; i++)
+        r = ic_unify(ic, ic_dim(ic, 1, i), ic_dim(ic, 0, i), "an axis of X and I");
+    if (!r && ic_has(ic, 2))
+        r = ic_need_rank(ic, 2, 1, 1);
+    if (!r && ic_has(ic, 2) && ic_rank(ic, 2) == 1)
+        r = ic_unify(ic, ic_dim(ic, 2, 0), dim_const(rank), "length of output_shape and rank of X");
+    return r;
+}
+
 static int unpool_infer(struct infer_ctx *ic, const void *params)
 {
     const struct window *w = params;
@@ -382,6 +394,9 @@ static int unpool_infer(struct infer_ctx *ic, const void *params)
         return r;
     if (rank < 0)
         return ic_out(ic, 0, ic_dtype(ic, 0), -1, NULL);
+    r = unpool_fits(ic, rank);
+    if (r)
+        return r;
     int given = ic_has(ic, 2) ? ic_ints(ic, 2, shape, TENSOR_MAX_RANK) : 0;
     if (given > 0 && given != rank)
         return ic_err(ic, E_VALUE, "output_shape has %d values, expected %d", given, rank);

@@ -167,6 +167,10 @@ static int insert_infer(struct infer_ctx *ic, const void *params)
     (void)params;
     const struct type *e = elem_type(ic, 0, TY_SEQ), *t = ic_type(ic, 1);
     /* The first element alone says what the elements are. */
+    if (e && t && e->kind == TY_TENSOR && t->kind == TY_TENSOR && e->dt != DT_UNDEFINED &&
+        t->dt != DT_UNDEFINED && e->dt != t->dt)
+        return ic_err(ic, E_TYPE, "a sequence of %s takes no tensor of %s", dtype_name(e->dt),
+                      dtype_name(t->dt));
     bool first = known_empty(ic, 0) && e && t && t->kind == TY_TENSOR && t->dt == e->dt;
     const struct type *both = first ? t : common_type(ic, e, t);
     if (!both && e)

@@ -193,6 +193,10 @@ static int dft_infer(struct infer_ctx *ic, const void *params)
     if (rc || rank < 0)
         return rc ? rc : ic_out(ic, 0, ic_dtype(ic, 0), -1, NULL);
     rc = need_parts(ic, dims[rank - 1]);
+    if (!rc && p->onesided)
+        rc = ic_unify(ic, dims[rank - 1], dim_const(p->inverse ? 2 : 1),
+                      p->inverse ? "parts of a onesided inverse's input, complex numbers"
+                                 : "parts of a onesided transform's input, real numbers");
     if (!rc)
         rc = dft_axis(ic, p, rank, &axis);
     if (rc)

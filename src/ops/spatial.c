@@ -138,27 +138,41 @@ static int affine_parse(struct cx *cx, struct arena *arena, const struct node *n
     return r < 0 ? r : 0;
 }
 
+/* Length of the list of extents that input i is, -1 unknown. */
+static int64_t list_length(const struct infer_ctx *ic, int i)
+{
+    const struct shape_val *v = ic_val(ic, i);
+    struct dim d = ic_rank(ic, i) == 1 ? ic_dim(ic, i, 0) : dim_unknown();
+    return v ? v->n : d.kind == DIM_CONST ? d.v : -1;
+}
+
+static struct dim list_item(const struct infer_ctx *ic, int i, int k)
+{
+    const struct shape_val *v = ic_val(ic, i);
+    return v && k < v->n ? dim_resolve(ic->syms, v->d[k]) : dim_unknown();
+}
+
 static int affine_infer(struct infer_ctx *ic, const void *params)
 {
     (void)params;
-    const struct shape_val *v = ic_val(ic, 1);
     struct dim d[5];
+    int64_t n = list_length(ic, 1);
     int r = ic_need_rank(ic, 0, 3, 3);
-    if (r || !v)
+    if (r || n < 0)
         return r ? r : ic_out(ic, 0, ic_dtype(ic, 0), -1, NULL);
-    if (v->n != 4 && v->n != 5)
-        return ic_err(ic, E_VALUE, "size has %lld values, expected 4 or 5", (long long)v->n);
-    int spatial = (int)v->n - 2;
+    if (n != 4 && n != 5)
+        return ic_err(ic, E_VALUE, "size has %lld values, expected 4 or 5", (long long)n);
+    int spatial = (int)n - 2;
     if (ic_rank(ic, 0) == 3) {
-        r = ic_unify(ic, ic_dim(ic, 0, 0), v->d[0], "batch of theta and size");
+        r = ic_unify(ic, ic_dim(ic, 0, 0), list_item(ic, 1, 0), "batch of theta and size");
         if (!r)
             r = ic_unify(ic, ic_dim(ic, 0, 1), dim_const(spatial), "rows of theta");
         if (!r)
             r = ic_unify(ic, ic_dim(ic, 0, 2), dim_const(spatial + 1), "columns of theta");
     }
-    d[0] = v->d[0];
+    d[0] = ic_rank(ic, 0) == 3 ? ic_dim(ic, 0, 0) : list_item(ic, 1, 0);
     for (int i = 0; i < spatial; i++)
-        d[i + 1] = v->d[i + 2];
+        d[i + 1] = list_item(ic, 1, i + 2);
     d[spatial + 1] = dim_const(spatial);
     return r ? r : ic_out(ic, 0, ic_dtype(ic, 0), spatial + 2, d);
 }
@@ -478,14 +492,6 @@ static int col2im_parse(struct cx *cx, struct arena *arena, const struct node *n
     return window_parse(cx, n, params);
 }
 
-/* Length of the list of extents that input i is, -1 unknown. */
-static int64_t list_length(const struct infer_ctx *ic, int i)
-{
-    const struct shape_val *v = ic_val(ic, i);
-    struct dim d = ic_rank(ic, i) == 1 ? ic_dim(ic, i, 0) : dim_unknown();
-    return v ? v->n : d.kind == DIM_CONST ? d.v : -1;
-}
-
 /* How many axes the image has, from whatever says it; -1 unknown. */
 static int col2im_axes(struct infer_ctx *ic, const struct window *w, int *n)
 {
@@ -501,12 +507,6 @@ static int col2im_axes(struct infer_ctx *ic, const struct window *w, int *n)
                       WINDOW_RANK);
     *n = (int)known;
     return known < 0 ? 0 : window_check(ic, w, *n);
-}
-
-static struct dim list_item(const struct infer_ctx *ic, int i, int k)
-{
-    const struct shape_val *v = ic_val(ic, i);
-    return v && k < v->n ? dim_resolve(ic->syms, v->d[k]) : dim_unknown();
 }
 
 static int col2im_infer(struct infer_ctx *ic, const void *params)

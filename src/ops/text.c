@@ -511,7 +511,7 @@ static int tfidf_parse(struct cx *cx, struct arena *arena, const struct node *n,
 static int tfidf_infer(struct infer_ctx *ic, const void *params)
 {
     const struct tfidf *p = params;
-    int rank = ic_rank(ic, 0), rc = ic_need_rank(ic, 0, 0, 2);
+    int rank = ic_rank(ic, 0), rc = ic_need_rank(ic, 0, 1, 2);
     if (rc || rank < 0)
         return rc ? rc : ic_out(ic, 0, DT_FLOAT, -1, NULL);
     struct dim dims[2] = {dim_const(p->width), dim_const(p->width)};
