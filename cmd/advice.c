@@ -58,3 +58,43 @@ const struct advice advices[] = {
      "onnxtool check-opset bert.onnx --target ort@1.18 --provider coreml", "listed, which is no promise"},
     {0},
 };
+
+/* The manual page onnxtool-facts(7). */
+const char facts_example[] =
+    "{\"onnxtool_facts\": 1,\n"
+    " \"releases\": [\n"
+    "   {\"runtime\": \"ort\", \"version\": \"1.40.0\", \"opset\": 30, \"ml_opset\": 5, \"ir\": 14},\n"
+    "   {\"runtime\": \"my-npu\", \"version\": \"2.0\", \"opset\": 17, \"ir\": 8}],\n"
+    " \"bundles\": [\n"
+    "   {\"runtime\": \"triton\", \"version\": \"27.01\", \"holds\": \"ort\", \"held_version\": "
+    "\"1.40.0\"}],\n"
+    " \"kernels\": [\n"
+    "   {\"provider\": \"cuda\", \"releases\": \"1.40\", \"op\": \"Gelu\", \"versions\": \"20+\",\n"
+    "    \"types\": {\"T\": [\"float\", \"float16\"]}}],\n"
+    " \"operators\": [\n"
+    "   {\"list\": \"my-npu\", \"op\": \"Conv\", \"restrictions\": \"2D only\"},\n"
+    "   {\"list\": \"my-npu\", \"op\": \"Loop\", \"supported\": false}]}\n";
+
+const struct facts_key facts_keys[] = {
+    {"releases",
+     "What a release accepts: opset, ml_opset and ir are the newest; min_opset the oldest that is stated. "
+     "refuses_newer is true unless given: a model beyond is refused; with false it is unknown. What is left "
+     "out is unknown. A runtime that is not known yet has the operator list of its own name."},
+    {"bundles",
+     "The release of another runtime that a release holds: ONNX Runtime in a container, a library behind a "
+     "provider (tensorrt, openvino-ep)."},
+    {"kernels",
+     "Kernels of a provider of ONNX Runtime. releases are minor releases: one, a run as in 1.9-1.12, or from "
+     "one on as in 1.20+, separated by commas. versions are those of the operator: a run as in 6-12, one, N+ "
+     "(exactly N, as ONNX Runtime reads it), or none. types names constraints or parameters of the operator; "
+     "without it all types are taken. A provider that is not known yet is new. Rows hide all built-in ones "
+     "of that operator, provider and release."},
+    {"operators",
+     "A runtime's operator list, or a provider's that takes whole subgraphs: list is its name. supported is "
+     "true unless given. releases and versions as above, but N+ means from N on; both may be left out. "
+     "types is one list, for the first input. An operator without a row is not supported, or unknown when "
+     "the list has rows with supported false, too. Rows hide all built-in ones of that operator in that "
+     "list."},
+    {"domain", "In kernels and operators: left out for ai.onnx; * in operators for any."},
+    {0},
+};

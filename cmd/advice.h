@@ -11,4 +11,11 @@ struct advice {
 /* The last one is empty. */
 extern const struct advice advices[];
 
+/* The format of files that --facts and --target take. */
+struct facts_key {
+    const char *key, *meaning;
+};
+extern const char facts_example[];
+extern const struct facts_key facts_keys[];
+
 #endif

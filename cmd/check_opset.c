@@ -36,7 +36,7 @@ static const struct opt own_rows[] = {
      .more = "Nodes are found by name. What the runtime has fused or computed while loading is not in it.",
      .complete = OPT_FILE},
     {"facts", 0, OPT_LIST, AT(facts), .arg = "FILE", .help = "facts of yours, over those that are built in",
-     .more = "JSON in the format that --export writes. Rows hide the built-in ones about the same operator, "
+     .more = "JSON as onnxtool-facts(7) explains it. Rows hide the built-in ones about the same operator, "
              "provider and release. Repeatable.",
      .complete = OPT_FILE},
     {"export", 0, OPT_STRING, AT(export), .arg = "TARGET",

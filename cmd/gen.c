@@ -405,16 +405,6 @@ static void findings_page(FILE *f)
     fputs(".SH SEE ALSO\n\\fBonnxtool\\-inspect\\fR(1)\n", f);
 }
 
-static int write_findings(struct app *app, const char *dir)
-{
-    char path[PATH_SIZE];
-    FILE *f = open_file(app, dir, "onnxtool-findings.7", path);
-    if (!f)
-        return EXIT_MACHINE;
-    findings_page(f);
-    return close_file(app, f, path);
-}
-
 static void advice_page(FILE *f)
 {
     fputs(".\\\" Made by onnxtool \\-\\-generate man from cmd/advice.c; edit that, not this file.\n", f);
@@ -437,13 +427,34 @@ static void advice_page(FILE *f)
     fputs(".SH SEE ALSO\n\\fBonnxtool\\-check\\-opset\\fR(1)\n", f);
 }
 
-static int write_advice(struct app *app, const char *dir)
+static void facts_page(FILE *f)
+{
+    fputs(".\\\" Made by onnxtool \\-\\-generate man from cmd/advice.c; edit that, not this file.\n", f);
+    fprintf(f, ".TH onnxtool\\-facts 7 \"\" \"onnxtool %s\"\n.SH NAME\n", ot_version());
+    fputs("onnxtool\\-facts \\- facts about runtimes in a file of your own\n.SH DESCRIPTION\n", f);
+    roff(f, "A JSON file that onnxtool check-opset reads with --facts, over the tables that are built in, or "
+            "as a --target: "
+            "then it stands for the releases that it adds. onnxtool check-opset --export TARGET writes one "
+            "to start from. "
+            "All parts but onnxtool_facts may be left out; a part that is not known is a mistake.");
+    fputs("\n.PP\n.EX\n", f);
+    roff(f, facts_example);
+    fputs(".EE\n.SH PARTS\n", f);
+    for (const struct facts_key *k = facts_keys; k->key; k++) {
+        fprintf(f, ".TP\n\\fB%s\\fR\n", k->key);
+        roff(f, k->meaning);
+        fputs("\n", f);
+    }
+    fputs(".SH SEE ALSO\n\\fBonnxtool\\-check\\-opset\\fR(1)\n", f);
+}
+
+static int write_topic(struct app *app, const char *dir, const char *name, void (*page)(FILE *f))
 {
     char path[PATH_SIZE];
-    FILE *f = open_file(app, dir, "onnxtool-opset-advice.7", path);
+    FILE *f = open_file(app, dir, name, path);
     if (!f)
         return EXIT_MACHINE;
-    advice_page(f);
+    page(f);
     return close_file(app, f, path);
 }
 
@@ -464,8 +475,10 @@ static int write_pages(struct app *app, const char *dir)
     for (const struct cmd *const *p = cmds; *p && !code; p++)
         code = write_page(app, *p, dir);
     if (!code)
-        code = write_findings(app, dir);
-    return code ? code : write_advice(app, dir);
+        code = write_topic(app, dir, "onnxtool-findings.7", findings_page);
+    if (!code)
+        code = write_topic(app, dir, "onnxtool-opset-advice.7", advice_page);
+    return code ? code : write_topic(app, dir, "onnxtool-facts.7", facts_page);
 }
 
 int gen_write(struct app *app, const char *what, const char *dir)
