@@ -458,6 +458,28 @@ static int write_topic(struct app *app, const char *dir, const char *name, void 
     return close_file(app, f, path);
 }
 
+/* What is computed where the specification leaves it open. */
+static void values_page(FILE *f)
+{
+    struct ot_defined d;
+    fputs(".\\\" Made by onnxtool \\-\\-generate man from src/ops/defined.def; edit that, not this file.\n",
+          f);
+    fprintf(f, ".TH onnxtool\\-values 7 \"\" \"onnxtool %s\"\n.SH NAME\n", ot_version());
+    fputs("onnxtool\\-values \\- what operators compute where ONNX does not say\n.SH DESCRIPTION\n", f);
+    roff(f, "The specification of the operators leaves some results open. Here they are the same on every "
+            "machine and "
+            "from run to run, never undefined behaviour, and each is tested. Other runtimes may differ.");
+    fputs("\n.SH RESULTS\n", f);
+    for (size_t i = 0; ot_defined(i, &d); i++) {
+        fputs(".TP\n\\fB", f);
+        roff(f, d.what);
+        fputs("\\fR\n", f);
+        roff(f, d.result);
+        fputc('\n', f);
+    }
+    fputs(".SH SEE ALSO\n\\fBonnxtool\\-run\\fR(1)\n", f);
+}
+
 static int write_page(struct app *app, const struct cmd *cmd, const char *dir)
 {
     char path[PATH_SIZE], name[100];
@@ -478,7 +500,9 @@ static int write_pages(struct app *app, const char *dir)
         code = write_topic(app, dir, "onnxtool-findings.7", findings_page);
     if (!code)
         code = write_topic(app, dir, "onnxtool-opset-advice.7", advice_page);
-    return code ? code : write_topic(app, dir, "onnxtool-facts.7", facts_page);
+    if (!code)
+        code = write_topic(app, dir, "onnxtool-facts.7", facts_page);
+    return code ? code : write_topic(app, dir, "onnxtool-values.7", values_page);
 }
 
 int gen_write(struct app *app, const char *what, const char *dir)

@@ -94,3 +94,16 @@ void ot_op_info(size_t i, struct ot_op_info *out)
                                op_find(v[first].domain, v[first].name) != NULL};
     first_types(&v[last], out->types, sizeof out->types);
 }
+
+bool ot_defined(size_t i, struct ot_defined *out)
+{
+    static const struct ot_defined rows[] = {
+#define D(what, result, cases) {what, result, cases},
+#include "ops/defined.def"
+#undef D
+    };
+    if (i >= sizeof rows / sizeof *rows)
+        return false;
+    *out = rows[i];
+    return true;
+}

@@ -749,6 +749,13 @@ struct ot_list_item {
 OT_API const struct ot_list_item *ot_list(const char *kind, size_t i);
 /* A library that this one is linked with, and its version; NULL past the end. */
 OT_API const struct ot_list_item *ot_library(size_t i);
+/* What is computed where the specification does not say; false past the end. */
+struct ot_defined {
+    const char *what, *result;
+    const char *cases; /* pattern of the names of its tests in testdata/defined.zip */
+};
+OT_API bool ot_defined(size_t i, struct ot_defined *out);
+
 /* Operators that are known, by domain and name. */
 struct ot_op_info {
     const char *domain, *name;

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "io/onnx_load.h"
 #include "io/tensor_pb.h"
+#include "onnxtool.h"
 #include "ops/schema.h"
 #include "session/session.h"
 
@@ -40,7 +41,8 @@ static char folder[64];
 /* ---- reading the archive ---- */
 
 /* Read one behind the other. */
-static const char *const archives[] = {"testdata/nodes.zip", "testdata/contrib.zip", "testdata/quant.zip"};
+static const char *const archives[] = {"testdata/nodes.zip", "testdata/contrib.zip", "testdata/quant.zip",
+                                       "testdata/defined.zip"};
 
 static int add_archive(const char *path)
 {
@@ -238,6 +240,25 @@ static int run_case(const struct node_case *c, enum opt_level level, int threads
     return rc;
 }
 
+/* A case that has to fail says how: "VALUE part of the message". */
+static bool fails_rightly(const struct node_case *c, int rc, char *why)
+{
+    const struct piece *p = find_piece(c, "error");
+    char want[200];
+    size_t n = p->n < sizeof want ? p->n : sizeof want - 1;
+    memcpy(want, p->data, n);
+    want[n] = 0;
+    char *text = strchr(want, ' ');
+    assert_non_null(text);
+    *text++ = 0;
+    if (rc < 0 && !strcmp(err_name(rc), want) && strstr(why, text))
+        return true;
+    char got[WHY / 2];
+    snprintf(got, sizeof got, "%.500s", rc < 0 ? why : "it ran");
+    snprintf(why, WHY, "expected %s '%s', but %s %s", want, text, rc < 0 ? err_name(rc) : "", got);
+    return false;
+}
+
 static void run_all(enum opt_level level, int threads)
 {
     struct node_case *c = malloc(sizeof *c);
@@ -249,6 +270,8 @@ static void run_all(enum opt_level level, int threads)
         if (only && !glob_match(only, c->name))
             continue;
         int rc = run_case(c, level, threads, why);
+        if (find_piece(c, "error"))
+            rc = fails_rightly(c, rc, why) ? 0 : E_DIFF;
         ok += rc == 0;
         missing += rc == 1;
         bad += rc < 0;
@@ -298,10 +321,32 @@ static void index_is_sorted_and_known(void **state)
     assert_ptr_equal(op_find("ai.onnx", "Add"), op_find("", "Add"));
 }
 
+/* What the manual says is computed where the specification is silent: every row has cases. */
+static void defined_results_have_cases(void **state)
+{
+    (void)state;
+    struct node_case *c = malloc(sizeof *c);
+    struct ot_defined d;
+    size_t n = 0;
+    assert_non_null(c);
+    for (; ot_defined(n, &d); n++) {
+        char pattern[100];
+        size_t pos = 0, found = 0;
+        snprintf(pattern, sizeof pattern, "defined_%s", d.cases);
+        while (next_case(&pos, c))
+            found += glob_match(pattern, c->name);
+        if (!found)
+            fail_msg("no case of '%s' (%s)", d.what, d.cases);
+    }
+    assert_true(n > 20);
+    free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(index_is_sorted_and_known),
+        cmocka_unit_test(defined_results_have_cases),
         cmocka_unit_test(plain),
         cmocka_unit_test(rewritten_and_threaded),
     };
