@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "onnx.pb-c.h"
 
-enum { WIN_MIN = 1024, WIN_MAX = 262144 };
+enum { WIN_MIN = 1024, WIN_MAX = 262144, PATH_STEPS = 12 };
 
 enum { WT_VARINT = 0, WT_64 = 1, WT_LEN = 2, WT_GROUP = 3, WT_END = 4, WT_32 = 5 };
 
@@ -26,7 +27,12 @@ struct dec {
     const uint8_t *win; /* bytes [win_off, win_off + win_n) of the file */
     uint64_t win_off;
     size_t win_n, next_read;
-    uint64_t pos;
+    uint64_t pos, end; /* end: of the outermost message */
+    int npath;         /* messages around the one that is read; those beyond PATH_STEPS are not kept */
+    struct step {
+        const ProtobufCFieldDescriptor *fd;
+        size_t index;
+    } path[PATH_STEPS];
 };
 
 /* ---- messages ---- */
@@ -101,17 +107,51 @@ bool pb_is_payload(const ProtobufCMessageDescriptor *desc, unsigned field)
 
 /* ---- errors ---- */
 
+/* Where d is, as "in graph.node[3].attribute: "; empty in the outermost message. */
+static void path_text(const struct dec *d, struct str *s)
+{
+    for (int i = 0; i < d->npath && i < PATH_STEPS; i++) {
+        const struct step *p = &d->path[i];
+
+        str_addf(s, "%s%s", i ? "." : "in ", p->fd->name);
+        if (p->fd->label == PROTOBUF_C_LABEL_REPEATED)
+            str_addf(s, "[%zu]", p->index);
+    }
+    if (d->npath)
+        str_addf(s, "%s: ", d->npath > PATH_STEPS ? "..." : "");
+}
+
 static int bad(struct dec *d, uint64_t at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 static int bad(struct dec *d, uint64_t at, const char *fmt, ...)
 {
     char text[320];
+    struct str where = {0};
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    return err_set(d->cx, E_PARSE, "%s+0x%llx: %s", d->f->path, (unsigned long long)at, text);
+    path_text(d, &where);
+    int r = err_set(d->cx, E_PARSE, "%s+0x%llx: %s%s", d->f->path, (unsigned long long)at, str_text(&where),
+                    text);
+    str_free(&where);
+    return r;
+}
+
+/* A field that does not fit what holds it. Only the outermost message ends where the file does. */
+static int too_long(struct dec *d, uint64_t at, uint64_t limit, const char *what, uint64_t len)
+{
+    uint64_t left = limit - d->pos;
+    bool cut = limit == d->end && limit == d->f->size && d->npath == 0;
+
+    if (cut)
+        return bad(d, at,
+                   "%s says that it has %llu bytes, but the file ends after %llu: it is cut off (%llu bytes "
+                   "are missing), or damaged here",
+                   what, (unsigned long long)len, (unsigned long long)left, (unsigned long long)(len - left));
+    return bad(d, at, "%s says that it has %llu bytes, but only %llu are left in what holds it", what,
+               (unsigned long long)len, (unsigned long long)left);
 }
 
 /* The arena refused: either the system has no memory, or the file wants more than its budget. */
@@ -260,8 +300,7 @@ static int get_len(struct dec *d, uint64_t limit, const char *what, uint64_t *le
     if (r < 0)
         return r;
     if (*len > limit - d->pos)
-        return bad(d, start, "%s says that it has %llu bytes, but only %llu are left", what,
-                   (unsigned long long)*len, (unsigned long long)(limit - d->pos));
+        return too_long(d, start, limit, what, *len);
     return 0;
 }
 
@@ -494,7 +533,15 @@ static int get_submessage(struct dec *d, void *msg, const ProtobufCFieldDescript
             return no_memory(d);
         pb_info(*slot)->loc = d->pos;
     }
-    return get_message(d, *slot, d->pos + len, depth + 1);
+    if (d->npath < PATH_STEPS) {
+        size_t n =
+            fd->label == PROTOBUF_C_LABEL_REPEATED ? *(size_t *)((char *)msg + fd->quantifier_offset) - 1 : 0;
+        d->path[d->npath] = (struct step){fd, n};
+    }
+    d->npath++;
+    r = get_message(d, *slot, d->pos + len, depth + 1);
+    d->npath--;
+    return r;
 }
 
 static int get_scalar(struct dec *d, void *msg, const ProtobufCFieldDescriptor *fd, uint64_t limit)
@@ -690,7 +737,7 @@ static int get_message(struct dec *d, ProtobufCMessage *msg, uint64_t limit, int
 int pb_decode(struct cx *cx, struct file *f, uint64_t off, uint64_t len,
               const ProtobufCMessageDescriptor *desc, struct arena *a, void **out)
 {
-    struct dec d = {.cx = cx, .f = f, .a = a, .pos = off, .next_read = WIN_MIN};
+    struct dec d = {.cx = cx, .f = f, .a = a, .pos = off, .end = off + len, .next_read = WIN_MIN};
     void *msg = pb_new(a, desc);
     int r;
 

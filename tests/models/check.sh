@@ -20,6 +20,18 @@ gives "an unknown operator, CSV" exit=3 'out=OT303,error'
 tool inspect --check testdata/models/no_such_file.onnx
 gives "no such model" exit=3 no_out=OT
 
+# ---- what cannot be decoded: where, and what that is most likely
+
+size=$(wc -c <$good)
+head -c $((size / 2)) $good >"$tmp/cut.onnx"
+tool inspect --check "$tmp/cut.onnx"
+gives "a file that is cut off" exit=3 "out=OT001" "out=graph says that it has [0-9]* bytes" "out=it is cut off .*missing"
+cp $good "$tmp/bad.onnx"
+printf '\377' | dd of="$tmp/bad.onnx" bs=1 seek=$(($(grep -abo Conv $good | head -n 1 | cut -d: -f1) - 1)) conv=notrunc \
+    2>"$tmp/dd"
+tool inspect --check "$tmp/bad.onnx"
+gives "a damaged byte in a node" exit=3 "out=OT001" "out=in graph.node\[[0-9]*\]: " no_out=cut
+
 # ---- real models, where they are
 
 for model in ../shared/models/*/model.onnx; do
