@@ -205,8 +205,10 @@ static int mean_parse(struct cx *cx, struct arena *arena, const struct node *n, 
     (void)version;
     p->y_scale = 3;
     p->y_zero = 4;
+    struct node shown = *n;
+    shown.op_type = "ReduceMean"; /* which tells the reductions apart */
     int rc = contrib_inputs(cx, n, 4, 5, 0xb);
-    return rc ? rc : wrap(cx, arena, n, 13, &op_ReduceMean, p); /* 13: axes are an attribute */
+    return rc ? rc : wrap(cx, arena, &shown, 13, &op_ReduceMean, p); /* 13: axes are an attribute */
 }
 
 /* ReduceMean would take the scale for its axes. */
