@@ -52,6 +52,7 @@ static struct gemm_job make_job(const struct kern *k, const struct gemm_f32 *g)
                             .k_step = g->b_rs};
     job.post = g->post;
     job.post_arg = g->post_arg;
+    job.backward = g->backward;
     return job;
 }
 

@@ -52,6 +52,8 @@ struct gemm_f32 {
     /* May be NULL: called on finished pieces of rows of C (an activation that the list above lacks). */
     void (*post)(float *row, int64_t n, const void *arg);
     const void *post_arg;
+    bool backward; /* columns from the last to the first: what the product before left in the cache serves
+                      again */
 };
 
 /* Bytes of a packed operand (64-byte aligned memory wanted); false when the size overflows. */

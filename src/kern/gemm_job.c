@@ -173,7 +173,7 @@ struct tiles {
     int aw;
     int64_t k, m, n, ldc;
     float *c;
-    bool load, fetch;
+    bool load, fetch, backward;
     const struct gemm_epi *e; /* moved to the corner, or NULL */
 };
 
@@ -181,7 +181,9 @@ struct tiles {
  * anyhow: weights of large layers come from memory. */
 static const float *fetch_ahead(const struct tiles *s, const float *b, int64_t tile)
 {
-    return s->fetch && (tile == 1 || tile == 2) ? b + s->kern->nr * s->k + (tile == 1 ? 0 : LINE) : NULL;
+    return s->fetch && !s->backward && (tile == 1 || tile == 2)
+               ? b + s->kern->nr * s->k + (tile == 1 ? 0 : LINE)
+               : NULL;
 }
 
 static void run_tiles(const struct tiles *s)
@@ -190,7 +192,8 @@ static void run_tiles(const struct tiles *s)
     struct gemm_epi e;
     struct gemm_tile t = {.k = s->k, .as = s->aw, .ldc = s->ldc, .load = s->load, .e = s->e ? &e : NULL};
 
-    for (int64_t j = 0; j < s->n; j += nr) {
+    for (int64_t q = 0, panels = ceil_div(s->n, nr); q < panels; q++) {
+        int64_t j = (s->backward ? panels - 1 - q : q) * nr;
         t.b = s->b + j * s->k;
         t.n = (int)min_i64(nr, s->n - j);
         for (int64_t i = 0; i < s->m; i += s->aw) {
@@ -254,6 +257,7 @@ static void run_block(const struct kern *k, const struct gemm_job *job, const st
         struct tiles s = {.kern = k->gemm.f32, .aw = job->a.width, .k = k1 - k0, .n = r->n1 - r->n0};
         s.b = get_panels(k, &job->b, k0, k1, r->n0, r->n1, bbuf);
         s.load = k0 > 0;
+        s.backward = job->backward;
         s.fetch = job->b.packed && job->b.count * job->k > FETCH_MIN;
         for (int64_t i = r->m0; i < r->m1; i += bl->mc) {
             struct gemm_epi e = epi_at(&job->epi, i, r->n0);

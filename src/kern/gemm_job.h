@@ -23,6 +23,7 @@ struct gemm_job {
     struct gemm_epi epi;
     void (*post)(float *row, int64_t n, const void *arg);
     const void *post_arg;
+    bool backward; /* panels of B from the last on */
 };
 
 /* Height of A panels for m rows: at most the tile's, all panels nearly equal. */

@@ -601,10 +601,11 @@ static int fast_open(struct exec_ctx *ec, const struct rnn_attrs *a, struct fast
 }
 
 static void product(struct exec_ctx *ec, void *scratch, const float *a, const void *b, const float *bias,
-                    float *c, int64_t m, int64_t n, int64_t k, int64_t ldc)
+                    float *c, int64_t m, int64_t n, int64_t k, int64_t ldc, bool backward)
 {
     struct gemm_f32 g = {
         .m = m, .n = n, .k = k, .a = a, .a_rs = k, .a_cs = 1, .b_packed = b, .c = c, .ldc = ldc};
+    g.backward = backward; /* every other step: weights that just do not fit into the cache half do */
     gemm_epi_init(&g.epi);
     g.epi.bias_n = bias;
     gemm_f32(ec->kern, &g, ec->pool, scratch);
@@ -742,13 +743,13 @@ static void fast_round(struct round_job *j, const char *r)
     const struct fast_buf *f = j->f;
     const float *rb = f->bias + s->g;
     int64_t split = j->st->split, grain = grain_for(s->g * 8);
-    product(j->ec, f->scratch, f->h, r, rb, f->gh, s->b, split, s->h, s->g);
+    product(j->ec, f->scratch, f->h, r, rb, f->gh, s->b, split, s->h, s->g, j->i & 1);
     if (split < s->g) {
         j->reset = true;
         par_for(j->ec->pool, s->b, grain, round_range, j);
         j->reset = false;
         product(j->ec, f->scratch, f->rh, r + j->st->rbytes, rb + split, f->gh + split, s->b, s->g - split,
-                s->h, s->g);
+                s->h, s->g, j->i & 1);
     }
     par_for(j->ec->pool, s->b, grain, round_range, j);
 }
@@ -775,7 +776,7 @@ static void fast_direction(struct round_job *j)
         rounds = s->lens[b] > rounds ? s->lens[b] : rounds;
     set_bias(st->a, s, j->io->b, j->d, f->bias);
     product(j->ec, f->scratch, j->io->x, st->w + (size_t)j->d * st->wbytes, f->bias, f->gx, s->t * s->b, s->g,
-            s->in, s->g);
+            s->in, s->g, false);
     copy_states(j, j->io->h0, f->h, true);
     copy_states(j, j->io->c0, f->c, true);
     for (j->i = 0; j->i < rounds; j->i++)
