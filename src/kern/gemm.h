@@ -139,6 +139,9 @@ struct gemm_f32_tile {
     int mr, nr;
     int kc; /* longest block of K */
     void (*run)(const struct gemm_tile *t);
+    /* May be NULL: one row by two panels, the second at b + nr * k, n up to 2 nr; enough chains at once that
+     * a row is not kept waiting for its sums. */
+    void (*run_pair)(const struct gemm_tile *t);
 };
 
 /* dst[i * ldd + j] = src[j * lds + i], i < rows, j < cols, 4-byte elements (dst is rows x cols). */

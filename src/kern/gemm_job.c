@@ -186,29 +186,35 @@ static const float *fetch_ahead(const struct tiles *s, const float *b, int64_t t
                : NULL;
 }
 
-static void run_tiles(const struct tiles *s)
+/* The tile at row i, columns [j, j + n). */
+static void run_tile(const struct tiles *s, int64_t i, int64_t j, int64_t n,
+                     void (*run)(const struct gemm_tile *t))
 {
-    int nr = s->kern->nr;
     struct gemm_epi e;
     struct gemm_tile t = {.k = s->k, .as = s->aw, .ldc = s->ldc, .load = s->load, .e = s->e ? &e : NULL};
+    t.b = s->b + j * s->k;
+    t.n = (int)n;
+    t.a = s->a + i * s->k;
+    t.m = (int)min_i64(s->aw, s->m - i);
+    t.c = s->c + i * s->ldc + j;
+    t.next = fetch_ahead(s, t.b, i / s->aw);
+    if (s->e) {
+        e = *s->e;
+        e.bias_m = e.bias_m ? e.bias_m + i : NULL;
+        e.bias_n = e.bias_n ? e.bias_n + j : NULL;
+        e.res = e.res ? e.res + i * e.ldres + j : NULL;
+    }
+    run(&t);
+}
 
-    for (int64_t q = 0, panels = ceil_div(s->n, nr); q < panels; q++) {
-        int64_t j = (s->backward ? panels - 1 - q : q) * nr;
-        t.b = s->b + j * s->k;
-        t.n = (int)min_i64(nr, s->n - j);
-        for (int64_t i = 0; i < s->m; i += s->aw) {
-            t.a = s->a + i * s->k;
-            t.m = (int)min_i64(s->aw, s->m - i);
-            t.c = s->c + i * s->ldc + j;
-            t.next = fetch_ahead(s, t.b, i / s->aw);
-            if (s->e) {
-                e = *s->e;
-                e.bias_m = e.bias_m ? e.bias_m + i : NULL;
-                e.bias_n = e.bias_n ? e.bias_n + j : NULL;
-                e.res = e.res ? e.res + i * e.ldres + j : NULL;
-            }
-            s->kern->run(&t);
-        }
+static void run_tiles(const struct tiles *s)
+{
+    bool pairs = s->m == 1 && s->kern->run_pair;
+    int64_t wide = s->kern->nr * (pairs ? 2 : 1), panels = ceil_div(s->n, wide);
+    for (int64_t q = 0; q < panels; q++) {
+        int64_t j = (s->backward ? panels - 1 - q : q) * wide, n = min_i64(wide, s->n - j);
+        for (int64_t i = 0; i < s->m; i += s->aw)
+            run_tile(s, i, j, n, n > s->kern->nr ? s->kern->run_pair : s->kern->run);
     }
 }
 

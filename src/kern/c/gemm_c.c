@@ -22,7 +22,7 @@ static void tile_4x8(const struct gemm_tile *t)
             t->c[i * t->ldc + j] = t->e ? epi_value(t->e, acc[i][j], i, j) : acc[i][j];
 }
 
-const struct gemm_f32_tile k_f32_gemm_4x8_c = {MR, NR, 512, tile_4x8};
+const struct gemm_f32_tile k_f32_gemm_4x8_c = {MR, NR, 512, tile_4x8, NULL};
 
 void k_x32_transpose_c(const float *src, int64_t lds, float *dst, int64_t ldd, int64_t rows, int64_t cols)
 {

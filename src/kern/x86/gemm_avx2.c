@@ -132,7 +132,7 @@ static void run(const struct gemm_tile *t)
     by_size[t->n > LANES][t->m - 1](t);
 }
 
-const struct gemm_f32_tile k_f32_gemm_6x16_avx2 = {MR, NR, 512, run};
+const struct gemm_f32_tile k_f32_gemm_6x16_avx2 = {MR, NR, 512, run, NULL};
 
 void k_f32_epi_row_avx2(const struct gemm_epi *e, int64_t m, int64_t n0, const float *s, float *dst,
                         int64_t n)

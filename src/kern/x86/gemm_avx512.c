@@ -326,7 +326,29 @@ static void run(const struct gemm_tile *t)
         by_size[t->n > LANES][t->m - 1](t);
 }
 
-const struct gemm_f32_tile k_f32_gemm_14x32_avx512 = {MR, NR, 256, run};
+static void run_pair(const struct gemm_tile *t)
+{
+    __m512 acc[4];
+    const float *b = t->b, *c = t->b + NR * t->k;
+
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++)
+        acc[v] = t->load ? _mm512_maskz_loadu_ps(lanes(t->n, v), t->c + v * LANES) : _mm512_setzero_ps();
+    for (int64_t k = 0; k < t->k; k++, b += NR, c += NR) {
+        __m512 f = _mm512_set1_ps(t->a[k * t->as]);
+        acc[0] = _mm512_fmadd_ps(f, _mm512_loadu_ps(b), acc[0]);
+        acc[1] = _mm512_fmadd_ps(f, _mm512_loadu_ps(b + LANES), acc[1]);
+        acc[2] = _mm512_fmadd_ps(f, _mm512_loadu_ps(c), acc[2]);
+        acc[3] = _mm512_fmadd_ps(f, _mm512_loadu_ps(c + LANES), acc[3]);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) {
+        __mmask16 k = lanes(t->n, v);
+        _mm512_mask_storeu_ps(t->c + v * LANES, k, t->e ? epi_avx512(t->e, acc[v], 0, v * LANES, k) : acc[v]);
+    }
+}
+
+const struct gemm_f32_tile k_f32_gemm_14x32_avx512 = {MR, NR, 256, run, run_pair};
 
 void k_f32_epi_row_avx512(const struct gemm_epi *e, int64_t m, int64_t n0, const float *s, float *dst,
                           int64_t n)
