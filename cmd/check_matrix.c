@@ -144,5 +144,6 @@ int show_matrix(struct check_run *run, const struct checked *c, size_t n)
     for (size_t i = 0; i < targets.n; i++)
         free(lines[i].cells);
     free(lines);
+    free(targets.v);
     return code ? code : none ? EXIT_FINDING : EXIT_DONE;
 }

@@ -323,6 +323,8 @@ static int check_opset(struct app *app)
     if (rc)
         return cmd_fail(app, rc);
     code = run_all(&run);
+    if (run.targets.v != o->targets.v)
+        free(run.targets.v);
     ot_observed_free(run.observed);
     ot_facts_free(run.facts);
     return code;
