@@ -97,6 +97,7 @@ struct blk_plan {
     bool plain;           /* x is NCHW: few channels */
     bool depthwise;
     bool copied; /* x is copied with its padding first */
+    bool picked; /* one tap, strided: the pixels that it reads are copied first */
     int vecs;    /* vectors of channels in a tile */
     size_t weight_bytes, scratch_bytes;
     const char *name;

@@ -47,6 +47,17 @@ static bool is_pointwise(const struct conv_params *p)
     return true;
 }
 
+/* One tap on every so many pixels, all in the image: these are picked out first, and the rest is pointwise.
+ */
+static bool picks_pixels(const struct conv_params *p)
+{
+    for (int i = 0; i < 2; i++)
+        if (p->kernel[i] != 1 || p->pad[i] != 0 || p->out[i] < 1 ||
+            (p->out[i] - 1) * p->stride[i] >= p->in[i])
+            return false;
+    return p->stride[0] > 1 || p->stride[1] > 1;
+}
+
 /* No more than the first and the last pixel of a row have a tap left or right of the image. */
 static bool narrow_edges(const struct conv_params *p)
 {
@@ -69,6 +80,10 @@ static bool plan_sizes(int block, struct blk_plan *plan)
     int64_t w[4] = {co, ci, p->kernel[0], p->kernel[1]}, floats, image;
     int64_t x[3] = {plan->plain ? p->ci : blk_round(p->ci, block), p->in[0],
                     plan->copied ? padded_width(p) : 0};
+    if (plan->picked) {
+        x[1] = p->out[0];
+        x[2] = p->out[1];
+    }
     if (!dims_count(w, 4, &floats) || !dims_count(x, 3, &image) || floats > INT64_MAX / 64 ||
         image > INT64_MAX / 64)
         return false;
@@ -107,7 +122,8 @@ bool blk_conv_plan(const struct kern *k, const struct conv_params *given, bool p
     plan->name = plan->depthwise ? "blocked depthwise" : plain ? "blocked from plain" : "blocked";
     if (!conv_sizes_fit(&three))
         return false;
-    plan->copied = !plan->depthwise && p->out[0] > 0 && p->out[1] > 0 &&
+    plan->picked = !plan->depthwise && !plain && picks_pixels(p);
+    plan->copied = !plan->picked && !plan->depthwise && p->out[0] > 0 && p->out[1] > 0 &&
                    !(plain ? p->pad[1] <= 0 && padded_width(p) - p->pad[1] <= p->in[1] : narrow_edges(p));
     return plan_sizes(k->blk.conv->block, plan);
 }
@@ -362,6 +378,30 @@ static void pad_image(struct conv_run *r, const float *x, float *to, struct pool
     r->x_plane = p->in[0] * job.width;
 }
 
+/* ---- the pixels that a strided pointwise convolution reads ---- */
+
+static void par_pick(void *arg, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const struct pad_run *r = arg;
+    const struct conv_params *p = r->p;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t plane = i / p->out[0], oh = i % p->out[0];
+        const float *x = r->x + (plane * p->in[0] + oh * p->stride[0]) * p->in[1] * r->px;
+        float *to = r->to + i * p->out[1] * r->px;
+        for (int64_t ow = 0; ow < p->out[1]; ow++)
+            memcpy(to + ow * r->px, x + ow * p->stride[1] * r->px, (size_t)r->px * sizeof(float));
+    }
+}
+
+static void pick_pixels(struct conv_run *r, const struct conv_params *p, float *to, struct pool *pool)
+{
+    struct pad_run job = {p, r->x, to, r->kern->block, 0};
+    int64_t rows = ceil_div(p->ci, job.px) * p->out[0];
+    par_for(pool, rows, 1 + ROW_WORK / (p->out[1] * job.px), par_pick, &job);
+    r->x = to;
+}
+
 /* ---- depthwise and pooling: rows of planes ---- */
 
 struct rows_run {
@@ -430,9 +470,10 @@ void blk_conv(const struct kern *k, const struct blk_plan *plan, const struct bl
         run_rows(&j, pool);
         return;
     }
-    if (is_pointwise(p)) {
-        r.p.in[1] = r.p.out[1] = p->in[0] * p->in[1];
+    if (is_pointwise(p) || plan->picked) {
+        r.p.in[1] = r.p.out[1] = p->out[0] * p->out[1];
         r.p.in[0] = r.p.out[0] = 1;
+        r.p.stride[0] = r.p.stride[1] = 1;
     }
     r.y_plane = p->out[0] * p->out[1];
     plan_bands(&r, pool ? pool_size(pool) : 1);
@@ -446,6 +487,8 @@ void blk_conv(const struct kern *k, const struct blk_plan *plan, const struct bl
         r.x_plane = r.p.in[0] * r.p.in[1];
         if (plan->copied)
             pad_image(&r, r.x, scratch, pool);
+        if (plan->picked)
+            pick_pixels(&r, p, scratch, pool);
         par_for(pool, r.bands * p->groups * r.ch.count, 1, par_units, &r);
     }
 }

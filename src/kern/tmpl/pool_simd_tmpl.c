@@ -160,6 +160,17 @@ static float tap_count(int64_t o, int64_t stride, int64_t pad, int64_t kernel, i
     return (float)n;
 }
 
+/* y[i] /= rows * count[i] */
+static inline void divide(float *y, const float *count, float rows, size_t n)
+{
+    vf r = v_set1(rows);
+    size_t i = 0;
+    for (; i + VN <= n; i += VN)
+        v_store(y + i, v_div(v_load(y + i), v_mul(r, v_load(count + i))));
+    if (i < n)
+        v_store_n(y + i, v_div(v_load_n(y + i, n - i), v_mul(r, v_load_n(count + i, n - i))), n - i);
+}
+
 void VNAME(avg_pool)(const struct pool_params *p, const void *in, void *out, size_t planes)
 {
     float line[LINE + SLACK], count[LINE];
@@ -181,7 +192,6 @@ void VNAME(avg_pool)(const struct pool_params *p, const void *in, void *out, siz
                 fold_across(step_add, &a, line, y, 0.0f);
             else
                 line_fill(y, a.out_w, 0.0f);
-            for (int64_t o = 0; o < a.out_w; o++)
-                y[o] /= rows * count[o];
+            divide(y, count, rows, (size_t)a.out_w);
         }
 }
