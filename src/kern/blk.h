@@ -126,5 +126,13 @@ void blk_to_plain(const struct kern *k, const float *x, float *y, int64_t n, int
 /* Pooling of n * blocks planes; p as for a depthwise convolution of that many channels. */
 void blk_pool(const struct kern *k, const struct conv_params *p, blk_rows_fn *fn, bool padded,
               const int64_t *pad_end, const float *x, float *y, struct pool *pool);
+/* The same on plain planes, any number of them, each block of planes turned around and back: for small
+ * planes, whose rows are short of vectors. scratch: blk_pool_plain_scratch() floats a thread, 64-byte
+ * aligned. */
+bool blk_pool_suits(const struct conv_params *p);
+size_t blk_pool_plain_scratch(const struct kern *k, const struct conv_params *p);
+void blk_pool_plain(const struct kern *k, const struct conv_params *p, blk_rows_fn *fn, bool padded,
+                    const int64_t *pad_end, const float *x, float *y, int64_t planes, struct pool *pool,
+                    float *scratch);
 
 #endif

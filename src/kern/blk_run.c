@@ -14,7 +14,13 @@
 
 /* Bytes of weights, and of the image, that a unit may read over and over. */
 enum { LINE = 64 / sizeof(float) };
-enum { WEIGHT_BYTES = 256 << 10, IMAGE_BYTES = 256 << 10, UNITS_PER_THREAD = 8, ROW_WORK = 1 << 14 };
+enum {
+    WEIGHT_BYTES = 256 << 10,
+    IMAGE_BYTES = 256 << 10,
+    UNITS_PER_THREAD = 8,
+    ROW_WORK = 1 << 14,
+    SMALL_SIDE = 64
+};
 
 static int64_t min_i64(int64_t a, int64_t b)
 {
@@ -455,6 +461,54 @@ void blk_pool(const struct kern *k, const struct conv_params *p, blk_rows_fn *fn
     int block = k->blk.conv->block;
     struct rows_run j = {fn, p, block, ceil_div(p->ci, block), x, y, padded, pad_end, NULL};
     run_rows(&j, pool);
+}
+
+bool blk_pool_suits(const struct conv_params *p)
+{
+    return p->in[0] <= SMALL_SIDE && p->in[1] <= SMALL_SIDE && p->out[0] <= SMALL_SIDE &&
+           p->out[1] <= SMALL_SIDE;
+}
+
+size_t blk_pool_plain_scratch(const struct kern *k, const struct conv_params *p)
+{
+    return (size_t)((p->in[0] * p->in[1] + p->out[0] * p->out[1]) * k->blk.conv->block);
+}
+
+struct plain_pool {
+    const struct kern *k;
+    struct rows_run rows;
+    const float *x;
+    float *y, *scratch;
+    int64_t planes;
+};
+
+static void par_plain_pool(void *arg, int64_t begin, int64_t end, int thread)
+{
+    const struct plain_pool *j = arg;
+    const struct conv_params *p = j->rows.p;
+    int64_t in = p->in[0] * p->in[1], out = p->out[0] * p->out[1], block = j->rows.block;
+    size_t floats = blk_pool_plain_scratch(j->k, p);
+    float *x = j->scratch + floats * (size_t)thread, *y = x + in * block;
+    memset(x, 0, floats * sizeof(float));
+    for (int64_t i = begin; i < end; i++) {
+        int64_t at = i * block, n = min_i64(block, j->planes - at);
+        struct blk_rows r = {.block = (int)block, .p = p, .x = x, .y = y, .oh1 = p->out[0]};
+        r.padded = j->rows.padded;
+        r.pad_end = j->rows.pad_end;
+        j->k->gemm.x32_transpose(j->x + at * in, in, x, block, in, n);
+        j->rows.fn(&r);
+        j->k->gemm.x32_transpose(y, block, j->y + at * out, out, n, out);
+    }
+}
+
+void blk_pool_plain(const struct kern *k, const struct conv_params *p, blk_rows_fn *fn, bool padded,
+                    const int64_t *pad_end, const float *x, float *y, int64_t planes, struct pool *pool,
+                    float *scratch)
+{
+    int block = k->blk.conv->block;
+    struct plain_pool j = {k, {fn, p, block, 1, NULL, NULL, padded, pad_end, NULL}, x, y, scratch, planes};
+    int64_t work = p->out[0] * p->out[1] * p->kernel[0] * p->kernel[1] * block;
+    par_for(pool, ceil_div(planes, block), 1 + ROW_WORK / (work > 0 ? work : 1), par_plain_pool, &j);
 }
 
 void blk_conv(const struct kern *k, const struct blk_plan *plan, const struct blk_io *io, struct pool *pool,

@@ -203,6 +203,40 @@ static int pool_planes(struct exec_ctx *ec, struct pool_job *j, bool wide)
     return 0;
 }
 
+/* Two axes as those of a convolution. */
+static struct conv_params two_axes(const struct pool_params *p)
+{
+    struct conv_params q = {.rank = 2};
+    for (int i = 0; i < 2; i++) {
+        q.in[i] = p->in[i], q.out[i] = p->out[i], q.kernel[i] = p->kernel[i];
+        q.stride[i] = p->stride[i], q.dilation[i] = p->dilation[i], q.pad[i] = p->pad[i];
+    }
+    return q;
+}
+
+/* Small planes of floats, several at once. */
+static bool suits_blocks(const struct exec_ctx *ec, const struct pool_attrs *a, const struct pool_job *j)
+{
+    const struct tensor *x = ec->in[0];
+    struct conv_params q = two_axes(&j->p);
+    return x->dt == DT_FLOAT && j->p.rank == 2 && !j->reduce && a->kind != POOL_LP && !ec_has_out(ec, 1) &&
+           x->dims[0] * x->dims[1] >= 8 && blk_pool_suits(&q);
+}
+
+static int pool_blocks(struct exec_ctx *ec, const struct pool_attrs *a, const struct pool_job *j)
+{
+    const struct tensor *x = ec->in[0];
+    const struct kern *k = ec->kern;
+    struct conv_params q = two_axes(&j->p);
+    int threads = ec->pool ? pool_size(ec->pool) : 1;
+    float *scratch = ec_scratch(ec, blk_pool_plain_scratch(k, &q) * (size_t)threads * sizeof(float));
+    if (!scratch)
+        return ec->cx->err.code;
+    blk_pool_plain(k, &q, a->kind == POOL_MAX ? k->blk.max_pool : k->blk.avg_pool, j->p.count_include_pad,
+                   j->p.pad_end, x->data, ec->out[0]->data, x->dims[0] * x->dims[1], ec->pool, scratch);
+    return 0;
+}
+
 static int pool_ref(struct exec_ctx *ec, const void *params)
 {
     const struct pool_attrs *a = params;
@@ -216,6 +250,8 @@ static int pool_ref(struct exec_ctx *ec, const void *params)
     int r = fill_params(ec->cx, a, x, &j.p);
     if (r || !tensor_count(ec->out[0]))
         return r;
+    if (suits_blocks(ec, a, &j))
+        return pool_blocks(ec, a, &j);
     j.in_plane = dims_prod(x->dims, 2, x->rank);
     j.out_plane = dims_prod(ec->out[0]->dims, 2, x->rank);
     return pool_planes(ec, &j, wide);
@@ -257,12 +293,9 @@ static int blocked_ref(struct exec_ctx *ec, const void *params)
     int r = fill_params(ec->cx, a, x, &p);
     if (r || !ec_has_out(ec, 0) || !tensor_count(ec->out[0]))
         return r;
-    struct conv_params q = {
-        .n = x->dims[0], .ci = x->dims[1], .co = x->dims[1], .groups = x->dims[1], .rank = 2};
-    for (int i = 0; i < 2; i++) {
-        q.in[i] = p.in[i], q.out[i] = p.out[i], q.kernel[i] = p.kernel[i];
-        q.stride[i] = p.stride[i], q.dilation[i] = p.dilation[i], q.pad[i] = p.pad[i];
-    }
+    struct conv_params q = two_axes(&p);
+    q.n = x->dims[0];
+    q.ci = q.co = q.groups = x->dims[1];
     blk_pool(k, &q, a->kind == POOL_MAX ? k->blk.max_pool : k->blk.avg_pool, p.count_include_pad, p.pad_end,
              x->data, ec->out[0]->data, ec->pool);
     return 0;

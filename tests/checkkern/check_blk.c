@@ -209,6 +209,11 @@ static void run_pool(struct ck *c)
                  y, NULL);
         blk_to_plain(k, y, got, p.n, p.ci, out, NULL);
         ck_near(c, got, want, count, max ? 0 : 1e-6, max ? 0 : 1e-6, describe(&p, "pool"));
+        float *scratch = ck_alloc(c, blk_pool_plain_scratch(k, &p) * 4, 64);
+        float *again = ck_alloc(c, count * 4, 4);
+        blk_pool_plain(k, &p, max ? c->var.blk.max_pool : c->var.blk.avg_pool, q.count_include_pad, q.pad_end,
+                       x, again, p.n * p.ci, NULL, scratch);
+        ck_same(c, again, got, count * 4, "plain planes through blocks");
         ck_done(c);
     }
 }
