@@ -326,7 +326,9 @@ static struct model *identities(void)
     assert_int_equal(node_set_attr_ints(&cx, n, "perm", (const int64_t[]){0, 1}, 2), OK);
     build_ints(&b, "same", 2, (const int64_t[]){2, -1});
     build_node(&b, "Reshape", "d same", "e");
-    build_node(&b, "Neg", "e", "y");
+    build_ints(&b, "nothing", 4, (const int64_t[]){0, 0, 0, 0});
+    build_node(&b, "Pad", "e nothing", "f");
+    build_node(&b, "Neg", "f", "y");
     build_node(&b, "Identity", "y", "z");
     build_out(&b, "z", DT_FLOAT, "2 3");
     return b.m;

@@ -4,12 +4,21 @@
  *   y = Dropout(x)      (no mask used)    y is x
  *   y = Cast(x, to = type of x)           y is x
  *   y = Transpose(x, perm = 0,1,2,...)    y is x
+ *   y = Pad(x, pads = 0, 0, ...)          y is x
  *   y = Reshape / Expand / Slice / Pad / ... whose result has the input's exact shape: only Reshape is sure
  */
 #include "ir/edit.h"
 #include "rewrite/pass.h"
 
 int pass_remove_identities(struct pass_ctx *pc, struct graph *g);
+
+static bool all_zero(const int64_t *v, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (v[i])
+            return false;
+    return true;
+}
 
 static bool noop_transpose(struct pass_ctx *pc, const struct node *n)
 {
@@ -56,6 +65,18 @@ static bool inference_dropout(struct pass_ctx *pc, const struct node *n)
     return is_test != 0;
 }
 
+/* Nothing is added on any side: pads are an input from opset 11 on, an attribute before. */
+static bool noop_pad(struct pass_ctx *pc, const struct node *n)
+{
+    const int64_t *pads;
+    size_t count;
+    if (n->nin < 2)
+        return attr_ints(pc->cx, n, "pads", &pads, &count) == 1 && all_zero(pads, (int64_t)count);
+    const struct tensor *t =
+        n->in[1] && value_is_const(n->in[1]) ? consts_get(pc->cx, &pc->ex->consts, n->in[1]) : NULL;
+    return t && t->dt == DT_INT64 && all_zero(t->data, tensor_count(t));
+}
+
 static bool hands_on(struct pass_ctx *pc, const struct node *n)
 {
     if (n->nin < 1 || !n->in[0] || n->nout < 1 || !n->out[0])
@@ -68,6 +89,8 @@ static bool hands_on(struct pass_ctx *pc, const struct node *n)
         return same_type(pc, n);
     if (node_is(n, "Transpose"))
         return noop_transpose(pc, n);
+    if (node_is(n, "Pad"))
+        return noop_pad(pc, n);
     if (node_is(n, "Reshape"))
         return same_shape(pc, n) && same_type(pc, n);
     return false;
