@@ -57,6 +57,20 @@ void input_notes(struct app *app, const ot_model *m, const ot_feed *f, const ot_
         cmd_note(app, "%zu more inputs are made up (-v lists them)", made - SHOWN_NOTES);
 }
 
+void input_open_note(struct app *app, const ot_model *m, const ot_feed *f)
+{
+    for (size_t i = 0; i < ot_model_ninputs(m); i++) {
+        const struct ot_value_info *v = ot_model_input(m, i);
+        for (int k = 0; ot_feed_how(f, i) && k < v->rank; k++) {
+            if (v->dims[k] >= 0)
+                continue;
+            cmd_note(app, "the model leaves sizes of its inputs open: --shape sets them%s",
+                     v->dim_names[k] ? ", or --dim" : "");
+            return;
+        }
+    }
+}
+
 const char **input_fed_defaults(const ot_model *m, const ot_values *in)
 {
     const char **names = xalloc((ot_model_ninputs(m) + 1) * sizeof *names);

@@ -15,6 +15,8 @@ extern const struct opt_group group_input;
 struct ot_feed_opts input_feed_opts(const struct input_opts *o);
 /* Says on stderr how inputs were made up, dims of the first sample included. */
 void input_notes(struct app *app, const ot_model *m, const ot_feed *f, const ot_values *first);
+/* After a run that failed on made-up inputs: which options set the sizes that the model leaves open. */
+void input_open_note(struct app *app, const ot_model *m, const ot_feed *f);
 
 /* Inputs that have a default in the model but are fed: the session must not take them for constants. A
  * NULL-terminated list for input_free_names. */

@@ -286,6 +286,8 @@ static int run_sample(struct job *j)
         rc = ot_session_run(c, j->s, in);
     if (j->sample == 0)
         input_notes(j->app, ot_session_model(j->s), j->feed, in);
+    if (rc && ot_exit_code(rc) == EXIT_INPUT && j->sample == 0)
+        input_open_note(j->app, ot_session_model(j->s), j->feed);
     json_inputs(j, in);
     if (j->o->save_inputs)
         code = save_values(j, in, j->o->save_inputs);

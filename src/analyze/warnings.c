@@ -132,6 +132,8 @@ static void look_versions(struct look *l)
     if (m->ir_version > model_newest_ir())
         warn(l, W_IR_NEW, "IR version %lld, newest known is %lld", (long long)m->ir_version,
              (long long)model_newest_ir());
+    if (m->opset_assumed)
+        warn(l, W_OPSET_MISSING, "the model imports no operator set: version 1 of ai.onnx is assumed");
     for (size_t i = 0; i < m->nopsets; i++) {
         const struct opset *o = &m->opsets[i];
         int newest = schema_newest_opset(o->domain);

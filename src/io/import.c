@@ -916,8 +916,7 @@ static int import_versions(struct imp *im, const Onnx__ModelProto *p)
     r = import_opsets(im, p->opset_import, p->n_opset_import, &m->opsets, &m->nopsets);
     if (r < 0 || m->nopsets)
         return r;
-    if (m->ir_version >= 3)
-        log_msg(im->cx, LOG_WARN, "the model imports no operator set: version 1 of ai.onnx is assumed");
+    m->opset_assumed = m->ir_version >= 3;
     m->opsets[0] = (struct opset){"", 1};
     m->nopsets = 1;
     return 0;

@@ -61,14 +61,27 @@ static int make_internal(struct save *s, const struct export_tensor *t)
     return r < 0 ? r : export_set_raw(s->cx, s->ex.arena, t->msg, &pl);
 }
 
-/* What can be stored as raw bytes elsewhere: every type but strings, and typed fields only where their packed
- * form is that of raw_data. */
+/* Bytes of the values of t as raw_data; 0 for types that are more than that (strings), or packed in a way of
+ * their own (below 8 bits). */
+static uint64_t raw_bytes(const struct export_tensor *t, const struct pb_payload *pl)
+{
+    enum dtype dt = t->t->dt;
+    uint64_t bytes;
+
+    if (payload_is_plain(pl->field))
+        return pl->total;
+    if (dt == DT_STRING || pl->field != payload_field(dt) || dtype_info(dt)->bits < 8)
+        return 0;
+    return dtype_file_size(dt, (uint64_t)tensor_data_count(t->t), &bytes) ? bytes : 0;
+}
+
+/* What can be stored as raw bytes elsewhere, and is worth it. */
 static bool can_go_external(const struct save *s, const struct export_tensor *t)
 {
     const struct pb_payload *pl = pb_info(t->msg)->payload;
     uint64_t threshold = s->o.threshold ? s->o.threshold : DEFAULT_THRESHOLD;
 
-    return t->initializer && pl && pl->total >= threshold && payload_is_plain(pl->field);
+    return t->initializer && pl && raw_bytes(t, pl) >= threshold;
 }
 
 static bool goes_external(const struct save *s, const struct export_tensor *t, bool all)
@@ -92,6 +105,18 @@ static int pad(struct sink *out, uint64_t to)
     return sink_write(out, zeros, (size_t)(to - out->total));
 }
 
+/* Values that are stored as numbers of varying length become what raw_data would hold. */
+static int put_decoded(struct save *s, struct sink *out, const struct entry *e, const struct pb_payload *pl)
+{
+    void *raw = mem_alloc((size_t)e->len + 1);
+    int r = raw ? payload_decode(s->cx, pl, e->t->t->dt, tensor_data_count(e->t->t), raw) : err_nomem(s->cx);
+
+    if (!r)
+        r = sink_write(out, raw, (size_t)e->len);
+    free(raw);
+    return r;
+}
+
 static int put_tensor(struct save *s, struct sink *out, struct entry *e)
 {
     struct segment seg;
@@ -101,11 +126,13 @@ static int put_tensor(struct save *s, struct sink *out, struct entry *e)
 
     if (r < 0)
         return r;
-    align = pl.total >= LARGE ? ALIGN_LARGE : ALIGN_SMALL;
+    e->len = raw_bytes(e->t, &pl);
+    align = e->len >= LARGE ? ALIGN_LARGE : ALIGN_SMALL;
     e->off = (out->total + align - 1) / align * align;
-    e->len = pl.total;
     r = pad(out, e->off);
-    return r < 0 ? r : sink_payload(out, &pl);
+    if (r < 0)
+        return r;
+    return payload_is_plain(pl.field) ? sink_payload(out, &pl) : put_decoded(s, out, e, &pl);
 }
 
 static int set_location(struct save *s, const struct entry *e, const char *location)

@@ -342,11 +342,11 @@ static int claim_output(struct cx *cx, struct node *n, int i, struct value *v)
     if (rc)
         return rc;
     if (v->producer)
-        return err_set(cx, E_MODEL, "two nodes ('%s' and '%s') produce value '%s'", v->producer->name,
-                       n->name, v->name);
+        return err_set(cx, E_MODEL, "two nodes ('%s' and '%s') produce value '%s'", node_label(v->producer),
+                       node_label(n), v->name);
     if (v->is_input || v->init || v->sparse)
-        return err_set(cx, E_MODEL, "node '%s' produces value '%s', which is a graph %s", n->name, v->name,
-                       v->is_input ? "input" : "initializer");
+        return err_set(cx, E_MODEL, "node '%s' produces value '%s', which is a graph %s", node_label(n),
+                       v->name, v->is_input ? "input" : "initializer");
     /* The output of a removed node, produced anew. */
     struct value *named = smap_get(&n->graph->names, v->name);
     if (named && named != v)
@@ -364,8 +364,8 @@ static int claim_input(struct cx *cx, struct node *n, int i, struct value *v)
     if (!v)
         return 0;
     if (!value_visible(v, n->graph))
-        return err_set(cx, E_MODEL, "node '%s' uses value '%s' of graph '%s', which it cannot see", n->name,
-                       v->name, v->graph->name);
+        return err_set(cx, E_MODEL, "node '%s' uses value '%s' of graph '%s', which it cannot see",
+                       node_label(n), v->name, v->graph->name);
     int rc = use_add(cx, v, n, i);
     if (rc == 0)
         n->in[i] = v;
@@ -598,7 +598,7 @@ int value_replace_uses(struct cx *cx, struct value *old, struct value *new_)
         return 0;
     for (size_t i = 0; i < old->nuses; i++) {
         if (!value_visible(new_, old->uses[i].node->graph))
-            return err_set(cx, E_MODEL, "node '%s' cannot see value '%s'", old->uses[i].node->name,
+            return err_set(cx, E_MODEL, "node '%s' cannot see value '%s'", node_label(old->uses[i].node),
                            new_->name);
     }
     while (old->nuses) {

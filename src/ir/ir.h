@@ -225,6 +225,7 @@ struct model {
     int64_t ir_version;
     struct opset *opsets;
     size_t nopsets;
+    bool opset_assumed; /* the file imports none, though its IR version demands that */
     struct graph *graph;
     struct function **funcs;
     size_t nfuncs;

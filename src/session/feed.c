@@ -182,6 +182,18 @@ static bool parse_i64(const char *s, const char *end, int64_t *out)
     return stop == end && stop != s && !errno && v >= 0;
 }
 
+/* The first input with an axis that has neither size nor name; NULL. */
+static const char *open_input(const struct graph *g)
+{
+    for (size_t i = 0; i < g->nins; i++) {
+        const struct type *t = g->ins[i]->declared;
+        for (int k = 0; t && t->kind == TY_TENSOR && k < t->rank; k++)
+            if (t->dims[k].kind == DIM_UNKNOWN)
+                return g->ins[i]->name;
+    }
+    return NULL;
+}
+
 static int add_dim(struct cx *cx, struct feed *f, const char *text)
 {
     const char *eq = strrchr(text, '=');
@@ -205,8 +217,17 @@ static int add_dim(struct cx *cx, struct feed *f, const char *text)
         found = found || strcmp(known[i], name) == 0;
     if (!found) {
         const char *near = nearest_name(name, known, n);
+        const char *open = near ? NULL : open_input(g);
         return err_set(cx, E_USAGE, "--dim: no input of the model has the symbol '%s'%s%s%s", name,
-                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                       near   ? "; did you mean '"
+                       : open ? "; axes that have no name are set by --shape "
+                              : "",
+                       near   ? near
+                       : open ? open
+                              : "",
+                       near   ? "'?"
+                       : open ? "=..."
+                              : "");
     }
     struct dim sym = dim_symbol(f->m->syms, name);
     if (!binding_set(f->m->syms, &f->arena, &f->dims, sym, v))

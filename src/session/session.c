@@ -206,6 +206,8 @@ static int prepare(struct cx *cx, struct session *s, const struct session_opts *
     return rc ? rc : exec_bind(cx, &s->ex);
 }
 
+static const char opset_assumed[] = "no operator set is imported: version 1 of ai.onnx is assumed";
+
 int session_new(struct cx *cx, struct model *m, const struct session_opts *o, struct session **out)
 {
     double t0 = time_now();
@@ -222,9 +224,13 @@ int session_new(struct cx *cx, struct model *m, const struct session_opts *o, st
         rc = prepare(cx, s, o);
     arena_release(&cx->scratch, mark);
     if (rc) {
+        if (m->opset_assumed && rc != E_NOMEM)
+            err_frame(cx, "%s", opset_assumed);
         session_free(s);
         return rc;
     }
+    if (m->opset_assumed)
+        log_msg(cx, LOG_WARN, "%s", opset_assumed);
     s->load_seconds = time_now() - t0;
     *out = s;
     return OK;

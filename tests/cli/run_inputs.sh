@@ -111,6 +111,8 @@ tool run $two --shape middle=4x3
 gives "--shape of an unknown input" exit=2 "err=no input 'middle'"
 tool run $two --dim m=5
 gives "--dim of an unknown symbol" exit=2 "err=symbol 'm'"
+tool run $models/dims.onnx --dim m=5
+gives "--dim where axes have no name" exit=2 "err=symbol 'm'; axes that have no name are set by --shape b="
 tool run $two --dim n=-5
 gives "--dim below zero" exit=2 'err=n=-5'
 tool run $two --fill 'right=x/y=arange' --fill left:0=2:2
@@ -136,3 +138,37 @@ tool run $models/sequences.onnx --from neg,sum --to C --fill neg=zeros --fill su
 gives "--from: values inside become the inputs" exit=0 "err=input 'neg'"
 tool run $models/sequences.onnx --to nothing
 gives "--to: no such value" exit=2 'err=nothing'
+
+# ---- no operator set is imported: said once, whether the model runs or not
+
+# without_opsets MODEL: MODEL without its field 8, into $tmp/bare.onnx.
+without_opsets() {
+    python3 - "$1" "$tmp/bare.onnx" <<'END'
+import sys
+data, out, at = open(sys.argv[1], "rb").read(), b"", 0
+def varint(at):
+    v = shift = 0
+    while True:
+        v |= (data[at] & 127) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 128:
+            return v, at
+while at < len(data):
+    start = at
+    tag, at = varint(at)
+    n, at = varint(at)
+    at += n if tag & 7 == 2 else 0
+    out += data[start:at] if tag >> 3 != 8 else b""
+open(sys.argv[2], "wb").write(out)
+END
+}
+without_opsets $models/two_inputs.onnx
+tool run "$tmp/bare.onnx"
+gives "no operator set, and it runs" exit=0 "err=no operator set is imported: version 1 of ai.onnx is assumed"
+without_opsets $models/unsupported.onnx
+tool run "$tmp/bare.onnx"
+gives "no operator set, and it does not run" exit=4 "err=no operator set is imported: .*cannot run here"
+equal "that is one line" "$(wc -l <"$tmp/err")" 1
+tool inspect --json "$tmp/bare.onnx"
+gives "no operator set, inspected" exit=0 "out=imports no operator set"
