@@ -259,6 +259,13 @@ static void text_verdict(struct check_run *run, const struct checked *c, const s
     for (size_t i = 0; i < s->nfixes; i++)
         rp_row(r, i ? "" : "to do", "%s", s->fixes[i]);
     text_counts(r, s);
+    if (strcmp(s->known, "exact") == 0 && strcmp(s->runtime, "ort") == 0)
+        rp_row(r, "facts", "%s, tables of %s",
+               strcmp(s->tried, "measured") == 0 ? "held against this release"
+                                                 : "this release itself was not tried",
+               ot_facts_date(run->facts));
+    else
+        rp_row(r, "facts", "tables of %s", ot_facts_date(run->facts));
     if (o->nodes)
         text_nodes(r, v);
     else
@@ -342,7 +349,7 @@ void show_observed(struct check_run *run, const ot_verdict *v)
         struct ot_fit_node n;
         ot_verdict_node(v, i, &n);
         bool placed = strcmp(n.fit, "constant") != 0 && strcmp(n.fit, "function") != 0;
-        const char *seen = *n.name ? ot_observed_find(run->observed, n.name) : NULL;
+        const char *seen = ot_observed_find(run->observed, &n);
         if (!placed)
             continue;
         b.absent += !seen;
@@ -356,7 +363,8 @@ void show_observed(struct check_run *run, const ot_verdict *v)
     js_uint(r, "absent", b.absent);
     js_end(r);
     rp_row(r, "observed",
-           "%zu nodes where predicted, %zu elsewhere, %zu not in the profile (fused, or computed while "
+           "%zu nodes where predicted, %zu elsewhere, %zu not in the profile (fused, expanded, or computed "
+           "while "
            "loading)",
            b.agree, b.differ, b.absent);
     if (t)

@@ -474,8 +474,10 @@ void ot_observed_node(const ot_observed *o, size_t i, struct ot_observed_node *o
     *out = (struct ot_observed_node){n->name, n->op, n->provider, n->us * 1e-6, n->calls};
 }
 
-const char *ot_observed_find(const ot_observed *o, const char *name)
+const char *ot_observed_find(const ot_observed *o, const struct ot_fit_node *node)
 {
-    const struct observed_node *n = observed_find(&o->o, name);
+    const struct observed_node *n = !*node->name     ? NULL
+                                    : node->function ? observed_inlined(&o->o, node->graph, node->name)
+                                                     : observed_find(&o->o, node->name);
     return n ? n->provider : NULL;
 }

@@ -737,8 +737,8 @@ struct ot_observed_node {
 };
 OT_API size_t ot_observed_count(const ot_observed *o);
 OT_API void ot_observed_node(const ot_observed *o, size_t i, struct ot_observed_node *out);
-/* Where the node of that name ran; NULL: the profile does not have it. */
-OT_API const char *ot_observed_find(const ot_observed *o, const char *name);
+/* Where the node of that name ran, in a function the first call of it; NULL: the profile does not have it. */
+OT_API const char *ot_observed_find(const ot_observed *o, const struct ot_fit_node *node);
 
 /* ---- about the library ---- */
 

@@ -231,7 +231,10 @@ static void say_runs(struct str *s, const struct verdict *v)
         str_add(s, "within it; a number says nothing about kernels");
         return;
     }
-    str_addf(s, "all %zu nodes", v->nodes);
+    if (v->nodes == 1)
+        str_add(s, "its only node");
+    else
+        str_addf(s, "all %zu nodes", v->nodes);
     if (v->fits[FIT_BODY])
         str_addf(s, ", %zu of them by function body", v->fits[FIT_BODY]);
     if (v->fits[FIT_CASTS])

@@ -99,3 +99,17 @@ const struct observed_node *observed_find(const struct observed *o, const char *
     size_t at = (size_t)(uintptr_t)smap_get(&o->by_name, name);
     return at ? &o->nodes[at - 1] : NULL;
 }
+
+const struct observed_node *observed_inlined(const struct observed *o, const char *function, const char *name)
+{
+    static const char head[] = "_inlfunc_";
+    size_t h = sizeof head - 1, f = strlen(function), n = strlen(name);
+    for (size_t i = 0; i < o->n; i++) {
+        const char *s = o->nodes[i].name;
+        size_t len = strlen(s);
+        if (len > h + f + n && memcmp(s, head, h) == 0 && strncmp(s + h, function, f) == 0 &&
+            s[h + f] == '_' && s[len - n - 1] == '_' && memcmp(s + len - n, name, n) == 0)
+            return &o->nodes[i];
+    }
+    return NULL;
+}

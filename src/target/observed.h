@@ -22,5 +22,9 @@ struct observed {
 /* E_DATA when the file is no such profile, or has no record of a node with its provider. */
 int observed_read(struct cx *cx, const char *path, struct observed *out);
 const struct observed_node *observed_find(const struct observed *o, const char *name);
+/* The node of that name in the body of a function, which ONNX Runtime has inlined: it is called
+ * "_inlfunc_FUNCTION_NAME" then, with more in between from the second call on. The first call that ran. */
+const struct observed_node *observed_inlined(const struct observed *o, const char *function,
+                                             const char *name);
 
 #endif

@@ -405,6 +405,8 @@ static void place_body(struct asked *q, struct placement *p)
     char op[64];
     *p =
         (struct placement){.fit = FIT_BODY, .why = "its function body runs instead", .declined = p->declined};
+    if (!b && q->t->nsrc > 1)
+        p->why = "its function body runs instead; what is in it depends on types, and was not looked at";
     if (!b || first->rt->known != KNOWN_KERNELS || !first->known)
         return;
     for (const char *at = next_op(b->text, op, sizeof op); at; at = next_op(at, op, sizeof op)) {
@@ -439,6 +441,8 @@ static void place_rest(struct asked *q, struct placement *p)
     }
     p->src = -1;
     p->fit = FIT_MISSING;
+    if (q->ver && q->ver->flags & SF_DEPRECATED)
+        p->why = say(q, "%s was deprecated with opset %d", q->k->op, q->ver->since);
     if (foreign(q)) {
         p->fit = FIT_UNKNOWN;
         p->why = say(q, "%s; whether it has a function body is not in the tables", p->why);

@@ -201,6 +201,13 @@ tool check-opset $t/gridsample20.onnx --target ort@1.18 --provider cuda --observ
 has "what a profile shows" 'v["observed"]["agree"], v["observed"]["differ"], v["observed"]["absent"]' "(2, 1, 0)"
 tool check-opset $t/gridsample20.onnx --target ort@1.18 --provider cuda --observed "$tmp/profile.json"
 gives "and where it differs" exit=0 "out=behind +Sigmoid-13 +cuda +cpu"
+cat >"$tmp/profile.json" <<'JSON'
+{"traceEvents": [
+ {"cat": "Node", "name": "_inlfunc_Look_inner_kernel_time", "dur": 5, "args": {"provider": "CUDAExecutionProvider"}},
+ {"cat": "Node", "name": "_inlfunc_Look_token_0_in_function_kernel_time", "args": {"provider": "CPUExecutionProvider"}}]}
+JSON
+tool check-opset $t/inside.onnx --target ort@1.18 --provider cuda --observed "$tmp/profile.json" --json
+has "functions are found inlined" 'v["observed"]["agree"], v["observed"]["differ"]' "(4, 0)"
 echo '[]' >"$tmp/profile.json"
 tool check-opset $t/gridsample20.onnx --target ort@1.18 --observed "$tmp/profile.json"
 gives "no profile" exit=3 "err=enable_profiling"
