@@ -1,31 +1,30 @@
 /* GroupQueryAttention of com.microsoft: causal attention of many query heads over few key heads, with a cache
- * whose filling differs between the batch's sequences. */
+ * whose filling differs between the batch's sequences. SparseAttention is the same, but that a query sees
+ * only the blocks of keys that a table names. */
 #include <math.h>
 #include <string.h>
 
 #include "ops/contrib_attn.h"
 
-enum {
-    IN_Q,
-    IN_K,
-    IN_V,
-    IN_PAST_K,
-    IN_PAST_V,
-    IN_LENGTHS, /* [batch] keys of each sequence, less one */
-    IN_TOTAL,   /* keys of the longest */
-    IN_COS,
-    IN_SIN,
-    IN_POSITIONS,
-    IN_ADD,
-    IN_SINK,
-    IN_K_SCALE,
-    IN_V_SCALE,
-    IN_Q_NORM,
-    IN_K_NORM
+enum { IN_Q, IN_K, IN_V, IN_PAST_K, IN_PAST_V };
+
+/* The inputs behind those; NO_INPUT: the operator has none such. */
+enum { NO_INPUT = 63 };
+struct gqa_inputs {
+    int lengths; /* [batch] keys of each sequence; GroupQueryAttention: less one */
+    int total;   /* keys of the longest */
+    int cos, sin, positions, add, sink, k_scale, v_scale, q_norm, k_norm;
+    int rows, cols; /* SparseAttention: the table of blocks, compressed by rows */
 };
+static const struct gqa_inputs gqa_inputs = {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, NO_INPUT, NO_INPUT};
+static const struct gqa_inputs sparse_inputs = {
+    8, 7, 9, 10, NO_INPUT, NO_INPUT, NO_INPUT, NO_INPUT, NO_INPUT, NO_INPUT, NO_INPUT, 5, 6};
+
 enum { OUT_Y, OUT_PRESENT_K, OUT_PRESENT_V, OUT_QK };
 
 struct gqa {
+    const struct gqa_inputs *in;
+    int64_t block; /* SparseAttention: keys and queries of a block; else 0 */
     int64_t heads, kv_heads;
     int64_t window; /* keys that a query sees, itself included; below 1: all */
     float scale;    /* 0: 1 / sqrt(head size) */
@@ -52,7 +51,7 @@ static int read_cache(struct cx *cx, const struct node *n, struct gqa *p)
         return err_set(cx, E_UNSUPPORTED, "sliding_window_cache, a cache that drops old keys");
     if (rc >= 0 && (!k != !v || (k && bits != 8 && bits != 4)))
         return err_set(cx, E_ATTR, "keys and values are both kept in 8 or 4 bits, or neither");
-    if (k && (n->nin <= IN_V_SCALE || !n->in[IN_K_SCALE] || !n->in[IN_V_SCALE]))
+    if (k && (n->nin <= p->in->v_scale || !n->in[p->in->k_scale] || !n->in[p->in->v_scale]))
         return err_set(cx, E_MODEL, "a quantized cache needs k_scale and v_scale");
     p->bits = k ? (int)bits : 0;
     return rc < 0 ? rc : 0;
@@ -69,6 +68,7 @@ static int gqa_parse(struct cx *cx, struct arena *arena, const struct node *n, i
                 {"rotary_interleaved", &inter},    {"smooth_softmax", &smooth},    {"causal", &causal},
                 {"local_window_size", &p->window}, {"qk_output", &p->show}};
     (void)arena, (void)version;
+    p->in = &gqa_inputs;
     p->window = -1;
     p->epsilon = 1e-6f;
     int rc = contrib_inputs(cx, n, 7, 16, 0x61);
@@ -94,15 +94,42 @@ static int gqa_parse(struct cx *cx, struct arena *arena, const struct node *n, i
     return read_cache(cx, n, p);
 }
 
+static int sparse_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+{
+    struct gqa *p = params;
+    int64_t rotary = 0, inter = 0;
+    struct {
+        const char *name;
+        int64_t *to;
+    } ints[] = {{"num_heads", &p->heads},
+                {"kv_num_heads", &p->kv_heads},
+                {"do_rotary", &rotary},
+                {"rotary_interleaved", &inter},
+                {"sparse_block_size", &p->block}};
+    (void)arena, (void)version;
+    *p = (struct gqa){.in = &sparse_inputs, .window = -1, .causal = true};
+    int rc = contrib_inputs(cx, n, 9, 11, 0x1f9);
+    for (size_t i = 0; rc >= 0 && i < sizeof(ints) / sizeof(ints[0]); i++)
+        rc = attr_int(cx, n, ints[i].name, ints[i].to);
+    if (rc >= 0)
+        rc = attr_float(cx, n, "scale", &p->scale);
+    p->rotary = rotary != 0;
+    p->interleaved = inter != 0;
+    if (rc >= 0 && (p->heads < 1 || p->kv_heads < 1 || p->heads % p->kv_heads || p->block < 1))
+        return err_set(cx, E_ATTR, "num_heads is %lld, kv_num_heads %lld, sparse_block_size %lld",
+                       (long long)p->heads, (long long)p->kv_heads, (long long)p->block);
+    return rc < 0 ? rc : 0;
+}
+
 /* ---- shapes ---- */
 
 /* Rows of the present cache: those of the past one, or more when the longest sequence has more. */
-static struct dim present_rows(struct infer_ctx *ic)
+static struct dim present_rows(struct infer_ctx *ic, const struct gqa *p)
 {
     int64_t total;
-    bool known = ic_ints(ic, IN_TOTAL, &total, 1) == 1;
+    bool known = ic_ints(ic, p->in->total, &total, 1) == 1;
     if (!ic_has(ic, IN_PAST_K)) {
-        const struct shape_val *v = ic_val(ic, IN_TOTAL);
+        const struct shape_val *v = ic_val(ic, p->in->total);
         return v && v->n == 1 ? v->d[0] : dim_unknown();
     }
     if (!known || ic_rank(ic, IN_PAST_K) != 4)
@@ -130,11 +157,11 @@ static int gqa_infer(struct infer_ctx *ic, const void *params)
         size = dim_div_floor(t, ic_dim(ic, IN_Q, 2),
                              dim_const(ic_has(ic, IN_K) ? p->heads : p->heads + 2 * p->kv_heads));
     }
-    const struct shape_val *v = ic_val(ic, IN_TOTAL);
+    const struct shape_val *v = ic_val(ic, p->in->total);
     struct dim total = v && v->n == 1 ? v->d[0] : dim_unknown();
     struct dim y[3] = {b, s, dim_mul(t, dim_const(p->heads), size)};
     struct dim kept = p->bits == 4 ? dim_div_ceil(t, size, dim_const(2)) : size;
-    struct dim k[4] = {b, dim_const(p->kv_heads), present_rows(ic), kept};
+    struct dim k[4] = {b, dim_const(p->kv_heads), present_rows(ic, p), kept};
     enum dtype cache = p->bits == 8 ? DT_INT8 : p->bits ? DT_UINT8 : ic_dtype(ic, IN_Q);
     struct dim qk[4] = {b, dim_const(p->heads), s, total};
     rc = ic_out(ic, OUT_Y, ic_dtype(ic, IN_Q), 3, y);
@@ -148,7 +175,7 @@ static int gqa_cost(struct infer_ctx *ic, const void *params, struct op_cost *ou
 {
     const struct gqa *p = params;
     struct symtab *t = ic->syms;
-    const struct shape_val *v = ic_val(ic, IN_TOTAL);
+    const struct shape_val *v = ic_val(ic, p->in->total);
     *out = (struct op_cost){dim_unknown(), dim_const(0)};
     if (ic_rank(ic, IN_Q) != 3 || !v || v->n != 1)
         return 0;
@@ -219,11 +246,14 @@ static int gqa_lengths(struct gqa_job *j)
 {
     struct exec_ctx *ec = j->ec;
     int64_t n;
-    const int64_t *len = ec_ints(ec, IN_LENGTHS, &n);
-    if (!len || ec_int(ec, IN_TOTAL, &j->total))
+    const int64_t *len = ec_ints(ec, j->p->in->lengths, &n);
+    if (!len || ec_int(ec, j->p->in->total, &j->total))
         return ec->cx->err.code;
-    if (n != j->batch || j->total < 0 || tensor_count(ec->in[IN_TOTAL]) != 1)
-        return no_fit(ec, IN_LENGTHS);
+    if (n != j->batch || j->total < 0 || tensor_count(ec->in[j->p->in->total]) != 1)
+        return no_fit(ec, j->p->in->lengths);
+    if (j->p->block && j->total > j->past_rows)
+        return err_set(ec->cx, E_VALUE, "%lld keys in a cache of %lld", (long long)j->total,
+                       (long long)j->past_rows);
     j->rows = j->past_rows > j->total ? j->past_rows : j->total;
     j->len = ec_scratch(ec, ((size_t)n * 2 + 1) * sizeof(int64_t));
     if (!j->len)
@@ -231,10 +261,10 @@ static int gqa_lengths(struct gqa_job *j)
     j->past = j->len + n;
     j->first = j->steps == j->total;
     for (int64_t b = 0; b < n; b++) {
-        j->len[b] = len[b] + 1;
+        j->len[b] = len[b] + !j->p->block;
         j->past[b] = j->first ? 0 : j->len[b] - j->steps;
-        if (len[b] < 0 || j->len[b] > j->total || j->past[b] < 0 || j->past[b] > j->past_rows)
-            return err_set(ec->cx, E_VALUE, "seqlens_k is %lld for sequence %lld: %lld new of %lld keys",
+        if (j->len[b] < 1 || j->len[b] > j->total || j->past[b] < 0 || j->past[b] > j->past_rows)
+            return err_set(ec->cx, E_VALUE, "length %lld of sequence %lld: %lld new of %lld keys",
                            (long long)len[b], (long long)b, (long long)j->steps, (long long)j->total);
     }
     return 0;
@@ -268,9 +298,9 @@ static int prepare(struct gqa_job *j, struct attn_view *v, int64_t heads, int no
         return rc;
     if (weight && tensor_count(ec->in[norm]) != j->size)
         return no_fit(ec, norm);
-    const struct tensor *pos = ec_has(ec, IN_POSITIONS) ? ec->in[IN_POSITIONS] : NULL;
+    const struct tensor *pos = ec_has(ec, j->p->in->positions) ? ec->in[j->p->in->positions] : NULL;
     if (pos && (pos->dt != DT_INT64 || tensor_count(pos) != j->batch * j->steps))
-        return no_fit(ec, IN_POSITIONS);
+        return no_fit(ec, j->p->in->positions);
     int64_t n = j->batch * j->steps * heads;
     float *to = ec_scratch(ec, ((size_t)(n * j->size) + 1) * sizeof(float));
     float *mid = ec_scratch(ec, (size_t)(j->size + 1) * sizeof(float));
@@ -313,13 +343,13 @@ static int gqa_views(struct gqa_job *j)
         j->v = (struct attn_view){(const char *)(x[0] + hq + hk), j->steps * row, j->size, row};
     }
     j->rot.interleaved = j->p->interleaved;
-    if (ec_has(ec, IN_Q_NORM) != ec_has(ec, IN_K_NORM))
+    if (ec_has(ec, j->p->in->q_norm) != ec_has(ec, j->p->in->k_norm))
         return err_set(ec->cx, E_MODEL, "q_norm_weight and k_norm_weight come together");
     if (j->p->rotary)
-        rc = ms_rotary_open(ec, IN_COS, IN_SIN, j->size, &j->rot);
+        rc = ms_rotary_open(ec, j->p->in->cos, j->p->in->sin, j->size, &j->rot);
     if (!rc)
-        rc = prepare(j, &j->q, j->p->heads, IN_Q_NORM);
-    return rc ? rc : prepare(j, &j->k, j->p->kv_heads, IN_K_NORM);
+        rc = prepare(j, &j->q, j->p->heads, j->p->in->q_norm);
+    return rc ? rc : prepare(j, &j->k, j->p->kv_heads, j->p->in->k_norm);
 }
 
 /* ---- a cache of few bits ---- */
@@ -409,7 +439,7 @@ static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
     float *to;
     int64_t heads = j->p->kv_heads, size = j->size;
     if (j->p->bits)
-        return join_few(j, in, out, in == IN_PAST_K ? IN_K_SCALE : IN_V_SCALE, v);
+        return join_few(j, in, out, in == IN_PAST_K ? j->p->in->k_scale : j->p->in->v_scale, v);
     int rc = wide_f32(ec, in, &past);
     if (!rc)
         rc = wide_out_f32(ec, out, &to);
@@ -429,11 +459,48 @@ static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
         for (int64_t s = 0; s < j->steps; s++)
             memcpy(p + (old + s) * size, src + s * v->s, (size_t)size * sizeof(float));
         int64_t end = old + j->steps;
-        memset(p + end * size, 0, (size_t)((j->rows - end) * size) * sizeof(float));
+        if (j->p->block) /* one buffer: what is there stays */
+            memcpy(p + end * size, past + (i * j->past_rows + end) * size,
+                   (size_t)((j->rows - end) * size) * sizeof(float));
+        else
+            memset(p + end * size, 0, (size_t)((j->rows - end) * size) * sizeof(float));
     }
     if (wanted)
         wide_done_f32(ec, out, to);
     *v = attn_view_of(to, false, heads, j->rows, size);
+    return 0;
+}
+
+/* Shows the keys before `last` that lie in blocks which the table has for the query at `at`. */
+static void show_blocks(const struct gqa_job *j, int64_t h, int64_t at, int64_t last, double *row)
+{
+    const struct tensor *rows = j->ec->in[j->p->in->rows], *cols = j->ec->in[j->p->in->cols];
+    int64_t layout = h % rows->dims[0], block = j->p->block;
+    const int32_t *r = (const int32_t *)rows->data + layout * rows->dims[1] + at / block;
+    const int32_t *c = (const int32_t *)cols->data + layout * cols->dims[1];
+    for (int64_t e = r[0]; e < r[1]; e++)
+        for (int64_t k = c[e] * block; k < (c[e] + 1) * block && k < last; k++)
+            row[k] = 0;
+}
+
+/* That the table has a row of blocks for every query, and its entries are blocks. */
+static int blocks_check(const struct gqa_job *j)
+{
+    struct exec_ctx *ec = j->ec;
+    const struct tensor *rows = ec->in[j->p->in->rows], *cols = ec->in[j->p->in->cols];
+    if (rows->rank != 2 || cols->rank != 2 || rows->dt != DT_INT32 || cols->dt != DT_INT32 ||
+        rows->dims[0] < 1 || rows->dims[0] != cols->dims[0] || (rows->dims[1] - 1) * j->p->block < j->rows)
+        return no_fit(ec, j->p->in->rows);
+    const int32_t *r = rows->data, *c = cols->data;
+    for (int64_t i = 0; i < tensor_count(rows); i++)
+        if (r[i] < 0 || r[i] > cols->dims[1] || (i % rows->dims[1] && r[i] < r[i - 1]))
+            return err_set(ec->cx, E_VALUE, "block_row_indices do not rise within %lld blocks",
+                           (long long)cols->dims[1]);
+    for (int64_t i = 0; i < rows->dims[0]; i++)
+        for (int64_t e = 0; e < r[(i + 1) * rows->dims[1] - 1]; e++)
+            if (c[i * cols->dims[1] + e] < 0 || c[i * cols->dims[1] + e] >= rows->dims[1] - 1)
+                return err_set(ec->cx, E_VALUE, "block_col_indices name block %d of %lld",
+                               c[i * cols->dims[1] + e], (long long)rows->dims[1] - 1);
     return 0;
 }
 
@@ -442,9 +509,11 @@ static bool bias_row(const struct attn *a, int64_t b, int64_t h, int64_t i, doub
     const struct gqa_job *j = a->user;
     int64_t at = j->past[b] + i, last = j->p->causal && at + 1 < j->len[b] ? at + 1 : j->len[b];
     int64_t first = j->p->window > 0 && at + 1 > j->p->window ? at + 1 - j->p->window : 0;
-    const struct tensor *t = ec_has(a->ec, IN_ADD) ? a->ec->in[IN_ADD] : NULL;
+    const struct tensor *t = ec_has(a->ec, j->p->in->add) ? a->ec->in[j->p->in->add] : NULL;
     for (int64_t k = 0; k < a->total; k++)
-        row[k] = k >= first && k < last ? 0 : (double)-INFINITY;
+        row[k] = k >= first && k < last && !j->p->block ? 0 : (double)-INFINITY;
+    if (j->p->block)
+        show_blocks(j, h, at, last, row);
     if (t) {
         int64_t base = ((t->dims[0] == 1 ? 0 : b) * t->dims[1] + (t->dims[1] == 1 ? 0 : h)) * t->dims[2] + i;
         for (int64_t k = first; k < last; k++)
@@ -458,11 +527,11 @@ static int gqa_sink(struct gqa_job *j)
 {
     struct exec_ctx *ec = j->ec;
     const double *sink = NULL;
-    int rc = wide_f64(ec, IN_SINK, &sink);
+    int rc = wide_f64(ec, j->p->in->sink, &sink);
     if (rc || (!sink && !j->p->smooth))
         return rc;
-    if (sink && tensor_count(ec->in[IN_SINK]) != j->p->heads)
-        return no_fit(ec, IN_SINK);
+    if (sink && tensor_count(ec->in[j->p->in->sink]) != j->p->heads)
+        return no_fit(ec, j->p->in->sink);
     double *zero = sink ? NULL : ec_scratch(ec, (size_t)j->p->heads * sizeof(double));
     if (!sink && !zero)
         return ec->cx->err.code;
@@ -495,13 +564,13 @@ static int gqa_attend(struct gqa_job *j, float *y, float *qk)
                          .show = (char *)qk,
                          .bias = bias_row,
                          .user = j};
-    if (ec_has(ec, IN_ADD)) {
-        const struct tensor *t = ec->in[IN_ADD];
+    if (ec_has(ec, j->p->in->add)) {
+        const struct tensor *t = ec->in[j->p->in->add];
         if (t->rank != 4 || (t->dims[0] != 1 && t->dims[0] != j->batch) ||
             (t->dims[1] != 1 && t->dims[1] != p->heads) || t->dims[2] != j->steps || t->dims[3] < j->total)
-            return no_fit(ec, IN_ADD);
+            return no_fit(ec, j->p->in->add);
     }
-    int rc = gqa_sink(j);
+    int rc = j->p->block ? blocks_check(j) : gqa_sink(j);
     return rc ? rc : attn_run(&j->a);
 }
 
@@ -537,6 +606,18 @@ const struct op op_com_microsoft_GroupQueryAttention = {
     .tol = TOL_ROUND,
     .params_size = sizeof(struct gqa),
     .parse = gqa_parse,
+    .infer = gqa_infer,
+    .ref = gqa_ref,
+    .cost = gqa_cost,
+    .supports = ms_float_supports,
+};
+
+const struct op op_com_microsoft_SparseAttention = {
+    .domain = "com.microsoft",
+    .name = "SparseAttention",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct gqa),
+    .parse = sparse_parse,
     .infer = gqa_infer,
     .ref = gqa_ref,
     .cost = gqa_cost,

@@ -32,17 +32,33 @@ def i64(*v):
     return np.array(v, np.int64)
 
 
-def runtime(model, feeds):
-    """In a process of its own: ONNX Runtime dies of some nodes."""
+def runtime(model, feeds, shared=None):
+    """In a process of its own: ONNX Runtime dies of some nodes. shared: {input: output in the same memory}."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply_async(run_here, (model.SerializeToString(), feeds)).get(20)
+        return pool.apply_async(run_here, (model.SerializeToString(), feeds, shared)).get(20)
 
 
-def run_here(model, feeds):
+def run_shared(session, feeds, shared):
+    bind = session.io_binding()
+    values = {n: onnxruntime.OrtValue.ortvalue_from_numpy(x.copy()) for n, x in feeds.items()}
+    for n, v in values.items():
+        bind.bind_ortvalue_input(n, v)
+    for o in session.get_outputs():
+        source = next((i for i, out in shared.items() if out == o.name), None)
+        if source:
+            bind.bind_ortvalue_output(o.name, values[source])
+        else:
+            bind.bind_output(o.name)
+    session.run_with_iobinding(bind)
+    return bind.copy_outputs_to_cpu()
+
+
+def run_here(model, feeds, shared):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model, options).run(None, feeds)
+    session = onnxruntime.InferenceSession(model, options)
+    return run_shared(session, feeds, shared) if shared else session.run(None, feeds)
 
 
 def one_node(op, inputs, outs, const, domain, attrs):
@@ -72,14 +88,14 @@ def one_node(op, inputs, outs, const, domain, attrs):
     return helper.make_model(graph, opset_imports=opsets, ir_version=10), feeds
 
 
-def case(name, op, inputs, outs=1, rtol=None, atol=None, const=(), domain=MS, expect=None, **attrs):
+def case(name, op, inputs, outs=1, rtol=None, atol=None, const=(), domain=MS, expect=None, shared=None, **attrs):
     """outs: how many outputs, or which (a list of truths). expect: the outputs, where ONNX Runtime cannot run the node
     though its documentation defines it (say why at the call)."""
     inputs = [None if x is None else np.asarray(x) for x in inputs]
     outs = [True] * outs if isinstance(outs, int) else outs
     model, feeds = one_node(op, inputs, outs, const, domain, attrs)
     try:
-        got = runtime(model, feeds) if expect is None else expect
+        got = runtime(model, feeds, shared) if expect is None else expect
     except Exception as e:
         print(f"{op} {name}: {e}", file=sys.stderr)
         return None
@@ -470,6 +486,21 @@ def texts():
     yield case("nothing", "Tokenizer", [np.array(["   ", " "], object)], separators=[" "], **base)
 
 
+def sparse():
+    op, n, h, block, room = "SparseAttention", 2, 16, 16, 32
+    rows, cols = i32([0, 1, 3], [0, 1, 2]), i32([0, 0, 1], [0, 1, -1])
+    attrs = {"num_heads": n, "kv_num_heads": 1, "sparse_block_size": block}
+    pk, pv = f(1, 1, room, h), f(1, 1, room, h)
+    s, one = 18, {"x3": "y1", "x4": "y2"}  # past and present are one buffer
+    q, k, v = f(1, s, n * h), f(1, s, h), f(1, s, h)
+    c, sn = turns(room, h // 2)
+    yield case("prompt", op, [q, k, v, pk, pv, rows, cols, i32(s), i32(s)], 3, shared=one, **attrs)
+    yield case("packed_rotary", op, [np.concatenate([q, k, v], 2), None, None, pk, pv, rows, cols, i32(s), i32(s), c, sn], 3,
+               do_rotary=1, shared=one, **attrs)
+    yield case("token", op, [q[:, :1], k[:, :1], v[:, :1], pk, pv, rows, cols, i32(25), i32(25), c, sn], 3, do_rotary=1,
+               scale=0.5, shared=one, **attrs)
+
+
 def all_cases():
     yield from products()
     yield from norms()
@@ -480,6 +511,7 @@ def all_cases():
     yield from gates()
     yield from misc()
     yield from texts()
+    yield from sparse()
 
 
 if __name__ == "__main__":
@@ -487,4 +519,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--list"]:
         print("\n".join(c[0] for c in made))
     else:
-        write("contrib", made)
+        write("contrib", made, 20000)
