@@ -7,10 +7,12 @@
                                       observed.tsv.gz; with --only 1.12.1,1.31.1 just these, printed
     check_truth.py registered FOLDER  writes src/target/facts/registered.tsv: the CPU kernels that the releases from
                                       1.16 on name when asked, and measured.tsv from what was observed
+    check_truth.py compare TOOL       asks TOOL check-opset about every model and release, and lists where it is wrong;
+                                      with --share N about each Nth model, with --only some releases
     check_truth.py show PATTERN...    lines of observed.tsv.gz that hold all the patterns
 
-Run by hand, when a release came out; takes minutes. `observe` needs a newest onnx and numpy in the python that runs
-this; the environments need nothing but onnxruntime and numpy. Tests compare check-opset with what was written.
+Run by hand, when a release came out; takes minutes. Only `compare` runs without the releases: tests use it. `observe` needs a newest onnx and numpy in the python that runs
+this; the environments need nothing but onnxruntime and numpy.
 """
 import argparse
 import concurrent.futures
@@ -23,6 +25,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "scripts", "truth"))
+import compare  # noqa: E402
 import envs  # noqa: E402
 import registry  # noqa: E402
 
@@ -116,6 +119,21 @@ def observed():
     return releases, {n: [part.split(" ", 1) for part in text.split(";")] for n, text in rows}
 
 
+def compared(tool, share, only):
+    """Prints where the tool is wrong; the exit status."""
+    releases, table = observed()
+    counts, differ = compare.compare(os.path.abspath(tool), os.path.join(OUT, "models.tar.gz"), releases, table,
+                                     lambda i, name: i % share == 0 or not name.startswith("op/"), only)
+    for (want, got), n in sorted(counts.items()):
+        print("%8d  %-18s predicted %s" % (n, want, got))
+    for name, want, got, found in differ:
+        print("%s: %s, predicted %s: %s" % (name, want, got, " ".join(found)))
+    told = sum(n for (want, got), n in counts.items() if got != "unknown" and want != "may be")
+    print("%d answers, %d of them wrong; %d left open" % (told, sum(len(d[3]) for d in differ),
+                                                          sum(n for (_, got), n in counts.items() if got == "unknown")))
+    return 1 if differ or not told else 0
+
+
 def show(patterns):
     with gzip.open(os.path.join(OUT, "observed.tsv.gz"), "rt", encoding="utf-8") as f:
         for line in f:
@@ -125,19 +143,23 @@ def show(patterns):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=("envs", "observe", "registered", "show"))
+    ap.add_argument("what", choices=("envs", "observe", "registered", "compare", "show"))
     ap.add_argument("words", nargs="*")
     ap.add_argument("--only", help="releases, with commas")
+    ap.add_argument("--share", type=int, default=1, help="take each Nth of the models with one operator")
     args = ap.parse_args()
     if args.what == "show":
         show(args.words)
         return
+    only = args.only.split(",") if args.only else None
     if len(args.words) != 1:
-        ap.error("a folder of environments")
+        ap.error("a folder of environments, or the tool")
+    if args.what == "compare":
+        sys.exit(compared(args.words[0], args.share, only))
     if args.what == "envs":
         print(envs.make(args.words[0], 2), "releases offered")
     elif args.what == "observe":
-        observe(args.words[0], args.only.split(",") if args.only else None)
+        observe(args.words[0], only)
     else:
         print(registry.write(args.words[0], *observed(), str(datetime.date.today())), "kernel rows")
 

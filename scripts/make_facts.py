@@ -235,33 +235,27 @@ def minors():
 
 
 def registered(out, order):
-    """Puts the CPU kernels that releases have shown themselves in place of the documented ones: all of them from 1.16 on,
-    before that operator by operator. Returns the head of the file."""
+    """Takes CPU kernels that releases have shown themselves out of the documented ones: all of them from 1.16 on, before
+    that operator by operator. Returns (the head of the file, rows to put there)."""
     lines, rows = load("registered.tsv")
     shown = collections.defaultdict(set)  # minor release -> operators
     for r in rows:
-        for m in expand(r["releases"].replace("-", ".."), order):
+        spans = re.sub(r"(\d+\.\d+)\.\d+", r"\1", r["releases"]).replace("-", "..")
+        for m in expand(spans, order) if r["provider"] == "cpu" else ():
             shown[m].add((r["domain"] or "ai.onnx", r["op"]))
     for key, names in out.items():
         if key[2] == "cpu":
             names -= {m for m in names if vkey(m) >= [1, 16] or key[:2] in shown[m]}
-    for r in rows:
-        key = (r["domain"] or "ai.onnx", r["op"], "cpu", r["versions"], r["types"], "")
-        out.setdefault(key, set()).update(expand(r["releases"].replace("-", ".."), order))
     for key in [k for k, names in out.items() if not names]:
         del out[key]
-    return " ".join(ln[2:] for ln in lines if ln.startswith("# CPU kernels") or ln.startswith("# date"))
+    head = " ".join(ln[2:] for ln in lines if ln.startswith("# CPU kernels") or ln.startswith("# date"))
+    return head, [(r["domain"], r["op"], r["provider"], r["versions"], r["types"], r["releases"], "") for r in rows]
 
 
 # Operators whose kernels have no type constraints at all: the collected table lacks such rows.
 UNTYPED = [("ai.onnx", "NonMaxSuppression", "cuda", "10"), ("ai.onnx", "NonMaxSuppression", "cuda", "11+")]
-
-
-def late_versions(out):
-    """Attention of opset 25 came with ONNX 1.23, after the opset was released; runtimes of these tables hold older ONNX,
-    where nodes of opset 25 and 26 are those of version 24."""
-    for key in [k for k in out if k[:2] == ("ai.onnx", "Attention") and k[3] == "24+"]:
-        out.setdefault(key[:3] + ("25",) + key[4:], set()).update(out[key])
+# The document of 1.13 does not have it for the CPU either, where that release runs it.
+DOUBTED = ("ai.onnx", "LayerNormalization", "cuda", "17", "T=* U=*", "")
 
 
 def moved_heading(hist):
@@ -287,8 +281,8 @@ def make_kernels(src):
         "Kernels of ONNX Runtime's providers. versions: of the operator (not of the model's opset): a closed range, one,",
         "or N+, which serves operators whose version is exactly N. types: element types by letter, NAME=letters for each",
         "constraint or parameter; [] sequences, {} optionals, * types that are not told here; empty: not known.",
-        "releases: inclusive runs of minor releases; but for the CPU, 1.30 is the development snapshot of 2026-08-23. An",
-        "empty domain is ai.onnx.",
+        "releases: inclusive runs of minor releases or single ones; but for the CPU, 1.30 is the development snapshot of",
+        "2026-08-23. An empty domain is ai.onnx. Provider body: these types ran by function body, where the CPU has no kernel.",
         "types: " + legend,
     ], [s1, s2, s3], ["domain", "op", "provider", "versions", "types", "releases", "restrictions"])
     out = collections.OrderedDict()
@@ -308,11 +302,15 @@ def make_kernels(src):
         out.setdefault(key, set()).add(rel(r["ort_version"]))
     for row in UNTYPED:
         out.setdefault(row + ("", ""), set()).update(order[order.index("1.9"):order.index("1.30") + 1])
-    f.head.append("# source: registered.tsv: " + registered(out, order))
-    late_versions(out)
+    out[DOUBTED] = {"1.13"}
+    head, seen = registered(out, order)
+    f.head.append("# source: registered.tsv: " + head)
     for key in sorted(out, key=lambda k: (("" if k[0] == "ai.onnx" else k[0]), k[1], k[2], vkey(k[3]), k)):
         domain, op, prov, vers, types, note = key
         f.add("" if domain == "ai.onnx" else domain, op, prov, vers, types, compress(out[key], order), note)
+    for row in seen:
+        f.add(*row)
+    f.rows.sort(key=lambda r: (r[0], r[1], r[2], vkey(r[3]), r))
     return f
 
 
@@ -440,7 +438,7 @@ def check_files():
     names = {(r["kind"], r["name"]) for r in rows["runtimes"]}
     lists = {r["list"] for r in rows["operators"]}
     bad += ["kernels.tsv: no provider '%s'" % p for p in sorted({r["provider"] for r in rows["kernels"]})
-            if ("provider", p) not in names]
+            if p != "body" and ("provider", p) not in names]
     bad += ["runtimes.tsv: no list '%s'" % r["list"] for r in rows["runtimes"] if r["list"] and r["list"] not in lists]
     for r in rows["kernels"]:
         if not re.fullmatch(r"\d+(\+|-\d+)?", r["versions"]):

@@ -117,13 +117,13 @@ def onnx_schema(name, opset):
 
 
 def of_release(path):
-    """Operators that onnx does not have, from what probe.py --schemas wrote."""
-    known = {(s.domain, s.name) for s in ONNX}
+    """Operators and versions that onnx does not have, from what probe.py --schemas wrote."""
+    known = {(s.domain, s.name, s.since_version) for s in ONNX}
     with open(path, encoding="utf-8") as f:
         rows = json.load(f)
     found = [Schema(r[0], r[1], r[2], [Formal(*x) for x in r[3]], [Formal(*x) for x in r[4]],
                     {n: (k, need) for n, k, need in r[5]}, {n: sorted(t) for n, t in r[6]}) for r in rows
-             if r[0] in ("", "com.microsoft") and not r[7] and (r[0], r[1]) not in known and "sparse" not in str(r[6])]
+             if r[0] in ("", "com.microsoft") and not r[7] and tuple(r[:3]) not in known and "sparse" not in str(r[6])]
     return sorted(found, key=lambda s: (s.domain, s.name, s.since_version))
 
 

@@ -5,6 +5,9 @@ documents show the union of what each type may be. Older ones only show which on
 gets the rows of the nearest later release that agree with all of its loads, or else the types that loaded. Where no load
 tells, a release that the documents cover keeps what they say, and an older one gets a row that says that types are not
 known. The documents are also believed about com.microsoft, whose signatures have changed more than the models show.
+
+Rows of provider "body" say which types of an operator version, for which the CPU has no kernel, were run by the function
+body: that a schema has one does not mean that a release's ONNX had it, nor that the operators in it have kernels.
 """
 import collections
 import json
@@ -130,6 +133,35 @@ def shown(seen, candidates, documented):
 
 # --- the tables
 
+def all_orders(releases):
+    """The releases' minors, and {minor: [its releases]}."""
+    minors = collections.OrderedDict()
+    for r in releases:
+        minors.setdefault(minor_of(r), []).append(r)
+    return minors
+
+
+def span_text(found, releases):
+    """Inclusive runs; a run's end is a minor release where it has all of that."""
+    minors = all_orders(releases)
+    runs = []
+    for i, r in enumerate(releases):
+        if r in found and runs and runs[-1][1] == i - 1:
+            runs[-1][1] = i
+        elif r in found:
+            runs.append([i, i])
+    out = []
+    for a, b in runs:
+        first, last = releases[a], releases[b]
+        if first == minors[minor_of(first)][0] and not (minor_of(first) == minor_of(last)
+                                                        and last != minors[minor_of(last)][-1]):
+            first = minor_of(first)
+        if last == minors[minor_of(last)][-1]:
+            last = minor_of(last)
+        out.append(first if first == last else first + "-" + last)
+    return ",".join(out)
+
+
 def rows_of(minor, release, said, did):
     """{(domain, op, versions): [row]} of one minor release."""
     out = {}
@@ -153,14 +185,56 @@ def rows_of(minor, release, said, did):
     return {k: rows for k, rows in out.items() if k[:2] not in silent}
 
 
+def bodies(seen):
+    """Rows of the types that a body served; seen: [(types, code)] of one operator version in one release."""
+    yes = [types for types, code in seen if code == "body"]
+    no = [types for types, code in seen if code == "no"]
+    if not yes:
+        return []
+    union = {n: frozenset(t[n] for t in yes) for n in yes[0]}
+    if not any(fits(union, types) for types in no):
+        return [union]
+    return merged([{n: frozenset([t]) for n, t in types.items()} for types in yes])
+
+
+def kind_of(op, code):
+    """"kernel", "body" or "no"."""
+    names = code.replace("com.microsoft.", "").split(",")
+    if names == [op] or code in ("kernel-init", "none", "loaded"):
+        return "kernel"
+    if code == code.lower() or (op in names and set(names) <= {op, "Cast"}):
+        return "no"
+    return "body"
+
+
+def all_bodies(releases, limits, observed):
+    """{(domain, op, version, types text): {release}}"""
+    seen = collections.defaultdict(list)
+    for name, parts in observed.items():
+        if not name.startswith("op/"):
+            continue
+        _, domain, op, version, text = name.split("/", 4)
+        types = {n: full(t) for n, t in (p.split("=", 1) for p in make_facts.split_types(text))}
+        for span, code in parts:
+            first, _, last = span.partition("-")
+            for r in releases[releases.index(first):releases.index(last or first) + 1]:
+                if int(version) <= limits[r].get(domain, 1):
+                    seen[domain, op, version, r].append((types, kind_of(op, code)))
+    out = collections.defaultdict(set)
+    for (domain, op, version, r), rows in seen.items():
+        for row in bodies(rows) if op not in ("If", "Loop", "Scan", "SequenceMap") else ():
+            out[domain, op, version, text_of(row)].add(r)
+    return out
+
+
 HEAD = """\
 # CPU kernels of ONNX Runtime as the releases themselves show them; make_facts.py puts them in place of what the documents
-# say. From 1.16 on: as the newest wheel of each minor release names them. Before: an operator version whose one-node models
-# load (testdata/truth), with the types of the next release that agrees with all loads. Columns as in kernels.tsv.
-# Written by scripts/check_truth.py registered.
+# say. From 1.16 on: as each release names them. Before: an operator version whose one-node models load (testdata/truth),
+# with the types of the next release that agrees with all loads. Provider body: the types that ran by function body, where
+# the CPU has no kernel. Columns as in kernels.tsv. Written by scripts/check_truth.py registered.
 # releases: %s
 # date: %s
-domain\top\tversions\ttypes\treleases
+domain\top\tprovider\tversions\ttypes\treleases
 """
 
 
@@ -175,25 +249,24 @@ def limits_of(releases):
 
 
 def write_registered(folder, releases, observed, today):
-    newest = {}
-    for r in releases:
-        key = tuple(int(n) for n in r.split("."))
-        if key[:2] >= FIRST:
-            newest[minor_of(r)] = r
-    order = list(newest)
-    said = {r: named(folder, r) for r in newest.values() if tuple(int(n) for n in r.split("."))[:2] >= ASKED}
-    did = loads(releases, limits_of(releases), observed)
-    table = collections.defaultdict(list)
-    for minor, release in newest.items():
-        for key, rows in rows_of(minor, release, said, did).items():
+    used = [r for r in releases if tuple(int(n) for n in r.split("."))[:2] >= FIRST]
+    said = {r: named(folder, r) for r in used if tuple(int(n) for n in r.split("."))[:2] >= ASKED}
+    limits = limits_of(releases)
+    did = loads(releases, limits, observed)
+    table = collections.defaultdict(set)
+    for release in used:
+        for (domain, op, versions), rows in rows_of(minor_of(release), release, said, did).items():
             for row in rows:
-                table[key + (text_of(row),)].append(minor)
+                table[domain, op, "cpu", versions, text_of(row)].add(release)
+    for (domain, op, version, types), found in all_bodies(releases, limits, observed).items():
+        table[domain, op, "body", version, types] |= found & set(used)
     with open(os.path.join(make_facts.OUT, "registered.tsv"), "w", encoding="utf-8") as f:
-        f.write(HEAD % (" ".join(order), today))
-        for key in sorted(table, key=lambda k: (k[0] if k[0] != "ai.onnx" else "", k[1], make_facts.vkey(k[2]), k)):
-            domain, op, versions, types = key
-            f.write("\t".join(("" if domain == "ai.onnx" else domain, op, versions, types,
-                               make_facts.compress(table[key], order))) + "\n")
+        f.write(HEAD % (" ".join(all_orders(used)), today))
+        for key in sorted((k for k in table if table[k]), key=lambda k: (k[0] if k[0] != "ai.onnx" else "", k[1], k[2],
+                                                                         make_facts.vkey(k[3]), k)):
+            domain, op, provider, versions, types = key
+            f.write("\t".join(("" if domain == "ai.onnx" else domain, op, provider, versions, types,
+                               span_text(table[key], used))) + "\n")
     return len(table)
 
 

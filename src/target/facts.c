@@ -55,16 +55,16 @@ bool version_in(const struct fact_version *series, const struct fact_version *of
     return !of->dev || series->dev;
 }
 
-/* Compares major and minor alone: kernels are told by minor release. */
-static int minor_cmp(const struct fact_version *a, const struct fact_version *b)
+/* Compares as far as the bound of a term goes: "1.12" holds all of its releases, "1.23.1" starts inside. */
+static int bound_cmp(const struct fact_version *v, const struct fact_version *bound)
 {
-    for (int i = 0; i < 2; i++)
-        if (a->part[i] != b->part[i])
-            return a->part[i] < b->part[i] ? -1 : 1;
+    for (int i = 0; i < 2 || i < bound->n; i++)
+        if (v->part[i] != bound->part[i])
+            return v->part[i] < bound->part[i] ? -1 : 1;
     return 0;
 }
 
-/* One term of a column of releases: "1.9", "1.9-1.12", "1.20+". */
+/* One term of a column of releases: "1.9", "1.9-1.12", "1.23.1-1.25", "1.20+". */
 static bool term_holds(const char *term, size_t n, const struct fact_version *v)
 {
     char text[64];
@@ -81,10 +81,10 @@ static bool term_holds(const char *term, size_t n, const struct fact_version *v)
     if (!version_parse(text, &lo))
         return false;
     if (plus)
-        return minor_cmp(v, &lo) >= 0;
+        return bound_cmp(v, &lo) >= 0;
     if (!dash)
-        return minor_cmp(v, &lo) == 0;
-    return version_parse(dash + 1, &hi) && minor_cmp(v, &lo) >= 0 && minor_cmp(v, &hi) <= 0;
+        return bound_cmp(v, &lo) == 0;
+    return version_parse(dash + 1, &hi) && bound_cmp(v, &lo) >= 0 && bound_cmp(v, &hi) <= 0;
 }
 
 bool releases_hold(const char *releases, const struct fact_version *v)
@@ -343,7 +343,7 @@ static int kernel_row(struct reader *r, const char *const *c)
                             .releases = c[5],
                             .restrictions = c[6],
                             .serial = r->serial};
-    k.provider = facts_runtime(r->f, c[2], true);
+    k.provider = facts_provider(r->f, c[2]);
     if (!k.provider || !rows_parse_versions(c[3], &k.lo, &k.hi))
         return err_set(r->cx, E_INTERNAL, "built-in kernel table: %s '%s' %s", c[1], c[2], c[3]);
     return rows_add_kernel(r->cx, r->f, &k);
@@ -494,6 +494,21 @@ const struct fact_runtime *facts_runtime(const struct facts *f, const char *name
             return r;
     }
     return NULL;
+}
+
+const struct fact_runtime fact_bodies = {.name = "body",
+                                         .aliases = "",
+                                         .ort_name = "",
+                                         .list = "",
+                                         .complete = "ai.onnx ai.onnx.ml com.microsoft",
+                                         .unsure = "",
+                                         .dated = "",
+                                         .remark = "",
+                                         .known = KNOWN_KERNELS};
+
+const struct fact_runtime *facts_provider(const struct facts *f, const char *name)
+{
+    return strcmp(name, fact_bodies.name) == 0 ? &fact_bodies : facts_runtime(f, name, true);
 }
 
 const struct fact_kernel *facts_kernels(const struct facts *f, const char *domain, const char *op, size_t *n)

@@ -115,10 +115,16 @@ int facts_export(struct cx *cx, struct facts *f, const struct target *t, const c
 
 /* By name or alias; NULL. */
 const struct fact_runtime *facts_runtime(const struct facts *f, const char *name, bool provider);
+/* Stands for the provider in rows that say which types of an operator its function body serves, where the CPU
+ * has no kernel. It is in no list, and nobody can ask for it. */
+extern const struct fact_runtime fact_bodies;
+/* The provider that a row of kernels names: by name, or fact_bodies. NULL. */
+const struct fact_runtime *facts_provider(const struct facts *f, const char *name);
 /* Rows of an operator (of any provider, release and version); *n of them. */
 const struct fact_kernel *facts_kernels(const struct facts *f, const char *domain, const char *op, size_t *n);
 const struct fact_listed *facts_listed(const struct facts *f, const char *list, const char *op, size_t *n);
-/* Whether a column "1.9-1.12,1.14,1.20+" holds v, whole minor releases of it. "" holds none. */
+/* Whether a column "1.9-1.12,1.14,1.23.1-1.25,1.20+" holds v; a bound of two numbers is a whole minor release.
+ * "" holds none. */
 bool releases_hold(const char *releases, const struct fact_version *v);
 /* Whether the kernel tables have rows of that provider in that release. */
 bool facts_have_kernels(const struct facts *f, const struct fact_runtime *provider,

@@ -222,8 +222,8 @@ static int read_kernel(struct input *in, const cJSON *o)
         return in->cx->err.code;
     if (!rows_parse_versions(versions, &k.lo, &k.hi))
         return wrong(in, "\"versions\" must be as \"13+\", \"6-12\", \"9\" or \"none\"");
-    int rc = need_runtime(in, provider, true);
-    k.provider = facts_runtime(in->f, provider, true);
+    int rc = facts_provider(in->f, provider) ? OK : need_runtime(in, provider, true);
+    k.provider = facts_provider(in->f, provider);
     return rc ? rc : rows_add_kernel(in->cx, in->f, &k);
 }
 

@@ -357,8 +357,13 @@ static struct answer ask(struct asked *q, const struct source *s)
 
 /* ---- a node ---- */
 
+static const struct source *last_source(const struct target *t)
+{
+    return &t->src[t->nsrc - 1];
+}
+
 /* Whether the schema has a body that a model of this opset may use. */
-static bool has_body(const struct asked *q)
+static bool schema_has_body(const struct asked *q)
 {
     if (!q->ver)
         return false;
@@ -367,9 +372,18 @@ static bool has_body(const struct asked *q)
     return q->ver->flags & SF_BODY && schema_body(q->ver, q->opset);
 }
 
-static const struct source *last_source(const struct target *t)
+/* Whether a body runs instead. Releases that were tried say it for themselves: their ONNX may not have had
+ * the body yet, and operators in it need kernels too. */
+static bool has_body(struct asked *q)
 {
-    return &t->src[t->nsrc - 1];
+    struct source tried = *last_source(q->t);
+    tried.rt = &fact_bodies;
+    tried.known = facts_have_kernels(q->f, &fact_bodies, &tried.lo) &&
+                  facts_have_kernels(q->f, &fact_bodies, &tried.hi);
+    if (!tried.known)
+        return schema_has_body(q);
+    struct answer a = ask(q, &tried);
+    return a.fit == FIT_KERNEL || (a.fit == FIT_UNKNOWN && schema_has_body(q));
 }
 
 /* The next "= Name" of a body's text; NULL at its end. Names in bodies are plain words. */
@@ -400,7 +414,7 @@ static bool has_version(const struct asked *q, const struct source *s, const cha
  * are not kept, their operators not looked at. */
 static void place_body(struct asked *q, struct placement *p)
 {
-    const struct op_body *b = q->ver->flags & SF_BODY ? schema_body(q->ver, q->opset) : NULL;
+    const struct op_body *b = q->ver && q->ver->flags & SF_BODY ? schema_body(q->ver, q->opset) : NULL;
     const struct source *first = &q->t->src[0];
     char op[64];
     *p =
@@ -420,6 +434,16 @@ static void place_body(struct asked *q, struct placement *p)
     }
 }
 
+/* ONNX Runtime puts casts in front of float16 inputs, so there must be one; and a Cast-6, which older opsets
+ * do not have. */
+static bool casts_reach(const struct asked *q)
+{
+    for (int i = 0; i < q->k->nin; i++)
+        if (q->k->io[i].kind == VK_TENSOR && q->k->io[i].dt == DT_FLOAT16)
+            return *q->k->domain || q->opset >= 6;
+    return false;
+}
+
 /* No provider takes the node as it stands. */
 static void place_rest(struct asked *q, struct placement *p)
 {
@@ -429,7 +453,7 @@ static void place_rest(struct asked *q, struct placement *p)
         return;
     }
     q->widened = true;
-    struct answer a = ask(q, cpu);
+    struct answer a = casts_reach(q) ? ask(q, cpu) : (struct answer){FIT_MISSING, false, ""};
     q->widened = false;
     if (a.fit == FIT_KERNEL) {
         *p = (struct placement){.fit = FIT_CASTS,
@@ -506,6 +530,17 @@ static bool no_kernel_needed(const struct kind *k)
     return k->call || (!*k->domain && strcmp(k->op, "Constant") == 0);
 }
 
+/* Whether an operator of a standard domain that this opset does not have is one of another opset, or one of
+ * ONNX Runtime's own, which the kernel tables tell. */
+static bool is_elsewhere(const struct asked *q)
+{
+    size_t n;
+    if (q->t->kind != TARGET_ORT)
+        return false;
+    facts_kernels(q->f, q->k->domain, q->k->op, &n);
+    return n || schema_find(q->k->domain, q->k->op, INT32_MAX);
+}
+
 int place_kind(struct cx *cx, struct arena *a, const struct facts *f, const struct target *t,
                const struct kind *k, const struct op_version *ver, int64_t opset, struct placement *out)
 {
@@ -522,7 +557,7 @@ int place_kind(struct cx *cx, struct arena *a, const struct facts *f, const stru
             return rc;
     }
     q.schema = ver ? own : NULL;
-    if (!ver && (!foreign(&q))) {
+    if (!ver && !foreign(&q) && !is_elsewhere(&q)) {
         out->why = say(&q, "%s at opset %lld is not known here", k->op, (long long)opset);
         return OK;
     }

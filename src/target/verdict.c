@@ -84,14 +84,12 @@ static int check_limits(struct cx *cx, struct verdict *v)
 
 /* ---- kinds ---- */
 
-/* The opset that counts for k on the target: the model's, or the newest that is accepted when that is too
- * new. */
+/* The opset that counts for k on the target: the model's, or the newest that the target has when that is too
+ * new; a release that does not refuse it reads the node as of that one. */
 static int64_t opset_there(const struct verdict *v, const struct kind *k)
 {
     const struct limit *l = limit_of(v->t, k->domain);
-    if (!l || compare(k->opset, l, v->t->strict) != LIMIT_REFUSED)
-        return k->opset;
-    return l->most;
+    return l && l->most && k->opset > l->most ? l->most : k->opset;
 }
 
 /* The version that the target's own operator set gives at that opset. */
@@ -116,7 +114,7 @@ static int answer_kind(struct cx *cx, const struct facts *f, struct verdict *v, 
         out->p = (struct placement){.fit = FIT_MISSING, .src = -1, .why = "", .declined = ""};
         return OK;
     }
-    out->need = lowered && out->there != k->ver ? NEED_OLDER : NEED_NOTHING;
+    out->need = lowered && v->t->strict && out->there != k->ver ? NEED_OLDER : NEED_NOTHING;
     int rc = place_kind(cx, &v->arena, f, v->t, k, out->there, opset, &out->p);
     if (!rc && out->p.fit == FIT_MISSING && v->t->kind != TARGET_LIMIT)
         out->need = NEED_REWRITE;
