@@ -43,7 +43,7 @@ PROVIDER_ROWS = [
     ("cpu", "", "CPUExecutionProvider", "kernels", "", "ai.onnx ai.onnx.ml com.microsoft", "", ""),
     ("cuda", "", "CUDAExecutionProvider", "kernels", "", "ai.onnx ai.onnx.ml com.microsoft", "",
      "the list depends on the build that wrote the document"),
-    ("directml", "dml", "DmlExecutionProvider", "kernels", "", "ai.onnx ai.onnx.ml com.microsoft", "",
+    ("directml", "dml", "DmlExecutionProvider", "kernels", "", "ai.onnx ai.onnx.ml com.microsoft", "NonMaxSuppression",
      "in the document from 1.13"),
     ("webgpu", "", "WebGpuExecutionProvider", "kernels", "", "ai.onnx", "Cast",
      "kernel declarations in the source; contrib operators are not covered"),
@@ -253,7 +253,9 @@ def registered(out, order):
 
 
 # Operators whose kernels have no type constraints at all: the collected table lacks such rows.
-UNTYPED = [("ai.onnx", "NonMaxSuppression", "cuda", "10"), ("ai.onnx", "NonMaxSuppression", "cuda", "11+")]
+UNTYPED = [("ai.onnx", "NonMaxSuppression", "cuda", "10"), ("ai.onnx", "NonMaxSuppression", "cuda", "11+"),
+           ("com.microsoft", "QLinearAveragePool", "cpu", "1+"), ("com.microsoft", "QLinearConcat", "cpu", "1+"),
+           ("com.microsoft", "QLinearGlobalAveragePool", "cpu", "1+")]
 # The document of 1.13 does not have it for the CPU either, where that release runs it.
 DOUBTED = ("ai.onnx", "LayerNormalization", "cuda", "17", "T=* U=*", "")
 

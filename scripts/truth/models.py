@@ -315,7 +315,7 @@ def bindings(schema):
 
 def op_models(more):
     """Yields (name, ModelProto)."""
-    for schema in [s for s in ONNX if not s.deprecated] + more:
+    for schema in [s for s in ONNX if not s.deprecated or s.inputs] + more:
         for types in bindings(schema):
             name = "op/%s/%s/%d/%s" % (schema.domain or "ai.onnx", schema.name, schema.since_version,
                                        ",".join("%s=%s" % (n, short(t)) for n, t in sorted(types.items())))

@@ -315,8 +315,10 @@ static int measured_row(struct reader *r, const char *const *c)
     if (!version_parse(c[1], &t.v) || (!measured && !t.opset))
         return OK;
     /* Patch releases are built with the library of their minor release. */
+    struct fact_version minor = t.v;
+    minor.n = 2;
     for (size_t i = 0; i < f->nreleases && !t.onnx.n; i++)
-        if (strcmp(f->releases[i].runtime, c[0]) == 0 && minor_cmp(&f->releases[i].v, &t.v) == 0)
+        if (strcmp(f->releases[i].runtime, c[0]) == 0 && version_in(&minor, &f->releases[i].v))
             t.onnx = f->releases[i].onnx;
     t.tried = c[6];
     if (measured) {

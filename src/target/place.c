@@ -556,6 +556,8 @@ int place_kind(struct cx *cx, struct arena *a, const struct facts *f, const stru
         if (rc)
             return rc;
     }
+    if (ver && ver->since > opset && t->kind == TARGET_ORT)
+        q.ver = ver = NULL; /* we run it in older models too; ONNX Runtime only if it is one of its own */
     q.schema = ver ? own : NULL;
     if (!ver && !foreign(&q) && !is_elsewhere(&q)) {
         out->why = say(&q, "%s at opset %lld is not known here", k->op, (long long)opset);

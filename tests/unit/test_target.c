@@ -63,6 +63,9 @@ static void release_ranges(void **state)
     assert_false(hold("1.9-1.12,1.14", "1.8"));
     assert_true(hold("2020.4+", "2023.1") && !hold("2020.4+", "2020.3"));
     assert_true(hold("8.6", "8.6") && !hold("8.6", "8.60"));
+    assert_true(hold("1.16.2-1.19", "1.16.2") && hold("1.16.2-1.19", "1.19.2"));
+    assert_false(hold("1.16.2-1.19", "1.16.1"));
+    assert_true(hold("1.7-1.8.0", "1.8.0") && !hold("1.7-1.8.0", "1.8.1"));
     assert_false(hold("", "1.0"));
 }
 
