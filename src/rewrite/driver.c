@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "ir/edit.h"
 #include "ir/verify.h"
 #include "rewrite/pass.h"
 
@@ -120,6 +121,17 @@ bool pass_take(struct pass_ctx *pc)
 bool pass_pinned(const struct pass_ctx *pc, const struct value *v)
 {
     return v->is_output || listed(pc->keep, v->name);
+}
+
+int pass_replace(struct pass_ctx *pc, struct value *old, struct value *made)
+{
+    const char *name = !old->is_output && listed(pc->keep, old->name) ? old->name : NULL;
+    int rc = value_replace(pc->cx, old, made);
+    if (rc || !name)
+        return rc;
+    const char *other = graph_fresh_name(old->graph, name);
+    rc = other ? value_rename(pc->cx, old, other) : err_nomem(pc->cx);
+    return rc ? rc : value_rename(pc->cx, made, name);
 }
 
 struct node *pass_sole_user(const struct pass_ctx *pc, const struct value *v)

@@ -138,6 +138,7 @@ static void one_product(struct ck *c, const struct kern *k, struct shape s, stru
     int packs = (int)ck_below(c, 4);
 
     random_epilogue(c, &g);
+    g.backward = ck_below(c, 2);
     if (packs & 1)
         g.a_packed = packed_a(c, k, &g);
     if (packs & 2)

@@ -16,3 +16,5 @@ equal "none runs the file's nodes" "$(json_at 'len(d["models"][0]["placement"])'
 # What is to be kept is not fused away.
 tool run "$model" -O all --dump t4 --dump m3 --save "$tmp/kept.npz"
 gives "named intermediates survive" exit=0
+tool run "$model" -O all --dump q --dump p2 --save "$tmp/ends.npz"
+gives "so do named ends of what is fused" exit=0

@@ -217,6 +217,23 @@ static void numbers_are_those_of_the_floats(void **state)
     }
 }
 
+/* A value that the caller wants to see has its name still, inside a chain or at the end of one. */
+static void kept_values_keep_their_names(void **state)
+{
+    (void)state;
+    how = (struct flavour){DT_UINT8, DT_INT8, true};
+    struct session_opts o = {.level = OPT_ALL, .keep = (const char *const[]){"r1_q", "c2", NULL}};
+    struct session *s = bound(network(), o);
+    const struct value *end = graph_find(s->m->graph, "r1_q"), *inner = graph_find(s->m->graph, "c2");
+    assert_non_null(end);
+    assert_non_null(end->producer);
+    assert_string_equal(end->producer->op_type, "Transpose");
+    assert_non_null(inner);
+    assert_non_null(inner->producer);
+    session_free(s);
+    compare(o);
+}
+
 /* Weights with a zero point of their own, and scales that are not constant, stay floats. */
 static void what_does_not_fit_is_left(void **state)
 {
@@ -248,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chains_run_on_integers),
         cmocka_unit_test(numbers_are_those_of_the_floats),
+        cmocka_unit_test(kept_values_keep_their_names),
         cmocka_unit_test(what_does_not_fit_is_left),
     };
     cx_init(&cx);

@@ -43,7 +43,7 @@ static int fuse(struct pass_ctx *pc, struct conv_match *m)
     if (!rc && m->act)
         rc = match_set_activation(pc, f, &m->how);
     if (!rc)
-        rc = value_replace(cx, result(m), out);
+        rc = pass_replace(pc, result(m), out);
     if (rc)
         return rc;
     if (m->act)

@@ -109,7 +109,7 @@ static int fuse(struct pass_ctx *pc, struct matmul_match *m)
     if (!rc && m->act)
         rc = match_set_activation(pc, f, &m->how);
     if (!rc)
-        rc = value_replace(cx, last->out[0], out);
+        rc = pass_replace(pc, last->out[0], out);
     if (rc)
         return rc;
     for (int i = m->n - 1; i >= 0; i--)
@@ -175,7 +175,7 @@ int pass_fuse_transposed(struct pass_ctx *pc, struct graph *g)
         if (!rc)
             rc = node_set_attr_int(pc->cx, f, "transB", 1);
         if (!rc)
-            rc = value_replace(pc->cx, n->out[0], out);
+            rc = pass_replace(pc, n->out[0], out);
         if (rc)
             break;
         node_remove(n);

@@ -42,7 +42,7 @@ static int replace_last(struct pass_ctx *pc, struct node *last, const char *op_t
     if (!rc)
         rc = node_new(cx, last->graph, last, "", op_type, last->name, ins, nin, &y, 1, out);
     if (!rc)
-        rc = value_replace(cx, last->out[0], y);
+        rc = pass_replace(pc, last->out[0], y);
     if (rc)
         return rc;
     struct value *read[] = {last->in[0], last->in[1]};

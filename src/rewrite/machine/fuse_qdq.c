@@ -215,7 +215,7 @@ static int turn(struct pass_ctx *pc, const struct qdq *m, struct value *v, int r
 /* out takes the place of the chain. */
 static int finish(struct pass_ctx *pc, const struct qdq *m, struct value *out)
 {
-    int rc = value_replace(pc->cx, m->q->out[0], out);
+    int rc = pass_replace(pc, m->q->out[0], out);
     if (rc)
         return rc;
     node_remove(m->q);
@@ -492,7 +492,7 @@ static int try_move(struct pass_ctx *pc, struct node *n)
         return OK;
     int rc = node_set_input(pc->cx, n, 0, in);
     if (!rc)
-        rc = value_replace(pc->cx, q->out[0], n->out[0]);
+        rc = pass_replace(pc, q->out[0], n->out[0]);
     if (!rc)
         node_remove(q);
     return rc;
