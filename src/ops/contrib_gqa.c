@@ -31,10 +31,11 @@ struct gqa {
     float softcap, epsilon;
     bool rotary, interleaved, smooth, causal;
     int64_t show; /* output 3: 1 before softmax, 2 behind it */
+    bool sliding; /* the cache keeps the last keys only: `window` of them at least */
     int bits;     /* of a cached element: 8 (int8), 4 (uint8, two in each); 0: as they come */
 };
 
-/* How the cache is kept; one that forgets is refused. */
+/* How the cache is kept. */
 static int read_cache(struct cx *cx, const struct node *n, struct gqa *p)
 {
     static const char *const kinds[] = {"NONE", "PER_TENSOR", "PER_CHANNEL", NULL};
@@ -47,8 +48,11 @@ static int read_cache(struct cx *cx, const struct node *n, struct gqa *p)
         rc = attr_int(cx, n, "kv_cache_bit_width", &bits);
     if (rc >= 0)
         rc = attr_int(cx, n, "sliding_window_cache", &sliding);
-    if (rc >= 0 && sliding)
-        return err_set(cx, E_UNSUPPORTED, "sliding_window_cache, a cache that drops old keys");
+    if (rc >= 0 && sliding && p->window < 1)
+        return err_set(cx, E_ATTR, "sliding_window_cache without local_window_size");
+    if (rc >= 0 && sliding && (k || p->show))
+        return err_set(cx, E_UNSUPPORTED, "sliding_window_cache of few bits, or with the scores shown");
+    p->sliding = sliding != 0;
     if (rc >= 0 && (!k != !v || (k && bits != 8 && bits != 4)))
         return err_set(cx, E_ATTR, "keys and values are both kept in 8 or 4 bits, or neither");
     if (k && (n->nin <= p->in->v_scale || !n->in[p->in->k_scale] || !n->in[p->in->v_scale]))
@@ -132,6 +136,8 @@ static struct dim present_rows(struct infer_ctx *ic, const struct gqa *p)
         const struct shape_val *v = ic_val(ic, p->in->total);
         return v && v->n == 1 ? v->d[0] : dim_unknown();
     }
+    if (p->sliding && ic_rank(ic, IN_PAST_K) == 4)
+        return ic_dim(ic, IN_PAST_K, 2);
     if (!known || ic_rank(ic, IN_PAST_K) != 4)
         return dim_unknown();
     struct dim past = ic_dim(ic, IN_PAST_K, 2);
@@ -197,6 +203,7 @@ struct gqa_job {
     bool first;                        /* the cache was empty before */
     int64_t past_rows, rows;           /* of the caches */
     int64_t *len, *past;               /* [batch] keys of a sequence, and how many of them are in the cache */
+    int64_t *at;                       /* [batch] position of the first new step */
     struct attn_view q, k, v;          /* new steps */
     struct ms_rotary rot;
 };
@@ -240,6 +247,30 @@ static int gqa_sizes(struct gqa_job *j)
     return 0;
 }
 
+/* Of `total` keys, how many a sliding cache holds: it drops as many at once as it has room beyond the window.
+ */
+static int64_t resident(const struct gqa_job *j, int64_t total)
+{
+    int64_t step = j->past_rows - j->p->window + 1, over = total - j->past_rows;
+    return over <= 0 ? total : total - (over + step - 1) / step * step;
+}
+
+/* The same in rows of the cache and the new steps behind it, where old keys were dropped. */
+static int slide(struct gqa_job *j)
+{
+    int64_t longest = 0;
+    if (!ec_has(j->ec, IN_PAST_K) || j->past_rows < j->p->window)
+        return err_set(j->ec->cx, E_SHAPE, "a cache of %lld rows for a window of %lld",
+                       (long long)j->past_rows, (long long)j->p->window);
+    for (int64_t b = 0; b < j->batch; b++) {
+        j->past[b] = resident(j, j->at[b]);
+        j->len[b] += j->past[b] - j->at[b];
+        longest = j->past[b] + j->steps > longest ? j->past[b] + j->steps : longest;
+    }
+    j->total = j->rows = longest;
+    return 0;
+}
+
 /* How full each sequence's cache is. With as many new steps as the longest sequence has keys nothing was
  * cached before. */
 static int gqa_lengths(struct gqa_job *j)
@@ -255,19 +286,22 @@ static int gqa_lengths(struct gqa_job *j)
         return err_set(ec->cx, E_VALUE, "%lld keys in a cache of %lld", (long long)j->total,
                        (long long)j->past_rows);
     j->rows = j->past_rows > j->total ? j->past_rows : j->total;
-    j->len = ec_scratch(ec, ((size_t)n * 2 + 1) * sizeof(int64_t));
+    j->len = ec_scratch(ec, ((size_t)n * 3 + 1) * sizeof(int64_t));
     if (!j->len)
         return ec->cx->err.code;
     j->past = j->len + n;
+    j->at = j->past + n;
     j->first = j->steps == j->total;
     for (int64_t b = 0; b < n; b++) {
         j->len[b] = len[b] + !j->p->block;
         j->past[b] = j->first ? 0 : j->len[b] - j->steps;
-        if (j->len[b] < 1 || j->len[b] > j->total || j->past[b] < 0 || j->past[b] > j->past_rows)
+        j->at[b] = j->past[b];
+        if (j->len[b] < 1 || j->len[b] > j->total || j->past[b] < 0 ||
+            (!j->p->sliding && j->past[b] > j->past_rows))
             return err_set(ec->cx, E_VALUE, "length %lld of sequence %lld: %lld new of %lld keys",
                            (long long)len[b], (long long)b, (long long)j->steps, (long long)j->total);
     }
-    return 0;
+    return j->p->sliding ? slide(j) : 0;
 }
 
 /* Divides each head by its root mean square. */
@@ -312,7 +346,7 @@ static int prepare(struct gqa_job *j, struct attn_view *v, int64_t heads, int no
         float *y = to + i * j->size;
         if (weight)
             norm_head(x, p->rotary ? mid : y, weight, j->size, p->epsilon);
-        int64_t at = pos ? position(j, pos, b, s) : j->past[b] + s;
+        int64_t at = pos ? position(j, pos, b, s) : j->at[b] + s;
         if (p->rotary)
             rc = ms_rotary_check(ec->cx, &j->rot, at);
         if (p->rotary && !rc)
@@ -431,12 +465,24 @@ static int join_few(struct gqa_job *j, int in, int out, int scale, struct attn_v
     return 0;
 }
 
+/* The keys that a sliding cache keeps of the joined ones, at its beginning. */
+static void keep_last(const struct gqa_job *j, const float *joined, float *to)
+{
+    int64_t heads = j->p->kv_heads, size = j->size;
+    memset(to, 0, (size_t)(j->batch * heads * j->past_rows * size) * sizeof(*to));
+    for (int64_t i = 0; i < j->batch * heads; i++) {
+        int64_t b = i / heads, end = j->len[b], n = resident(j, j->at[b] + end - j->past[b]);
+        memcpy(to + i * j->past_rows * size, joined + (i * j->rows + end - n) * size,
+               (size_t)(n * size) * sizeof(*to));
+    }
+}
+
 /* The cache with the new steps behind what was in it; zero behind them. */
 static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
 {
     struct exec_ctx *ec = j->ec;
     const float *past;
-    float *to;
+    float *to, *last = NULL;
     int64_t heads = j->p->kv_heads, size = j->size;
     if (j->p->bits)
         return join_few(j, in, out, in == IN_PAST_K ? j->p->in->k_scale : j->p->in->v_scale, v);
@@ -446,6 +492,10 @@ static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
     if (rc)
         return rc;
     bool wanted = to != NULL;
+    if (j->p->sliding) {
+        last = to;
+        to = NULL;
+    }
     if (!to)
         to = ec_scratch(ec, ((size_t)(j->batch * heads * j->rows * size) + 1) * sizeof(float));
     if (!to)
@@ -465,8 +515,10 @@ static int join(struct gqa_job *j, int in, int out, struct attn_view *v)
         else
             memset(p + end * size, 0, (size_t)((j->rows - end) * size) * sizeof(float));
     }
+    if (last)
+        keep_last(j, to, last);
     if (wanted)
-        wide_done_f32(ec, out, to);
+        wide_done_f32(ec, out, last ? last : to);
     *v = attn_view_of(to, false, heads, j->rows, size);
     return 0;
 }
@@ -516,8 +568,9 @@ static bool bias_row(const struct attn *a, int64_t b, int64_t h, int64_t i, doub
         show_blocks(j, h, at, last, row);
     if (t) {
         int64_t base = ((t->dims[0] == 1 ? 0 : b) * t->dims[1] + (t->dims[1] == 1 ? 0 : h)) * t->dims[2] + i;
+        int64_t dropped = j->at[b] - j->past[b]; /* columns are positions */
         for (int64_t k = first; k < last; k++)
-            row[k] += tensor_f64(t, base * t->dims[3] + k);
+            row[k] += tensor_f64(t, base * t->dims[3] + dropped + k);
     }
     return first < last;
 }
@@ -567,8 +620,11 @@ static int gqa_attend(struct gqa_job *j, float *y, float *qk)
     if (ec_has(ec, j->p->in->add)) {
         const struct tensor *t = ec->in[j->p->in->add];
         if (t->rank != 4 || (t->dims[0] != 1 && t->dims[0] != j->batch) ||
-            (t->dims[1] != 1 && t->dims[1] != p->heads) || t->dims[2] != j->steps || t->dims[3] < j->total)
+            (t->dims[1] != 1 && t->dims[1] != p->heads) || t->dims[2] != j->steps)
             return no_fit(ec, j->p->in->add);
+        for (int64_t b = 0; b < j->batch; b++)
+            if (t->dims[3] < j->at[b] - j->past[b] + j->len[b])
+                return no_fit(ec, j->p->in->add);
     }
     int rc = j->p->block ? blocks_check(j) : gqa_sink(j);
     return rc ? rc : attn_run(&j->a);

@@ -336,6 +336,16 @@ def grouped():
             scale = [x if bits == 8 else x * 8 for x in scale]
             yield case(f"{kind}_{bits}_prompt", op, [q, k, v, *no, *full, *rot, *skip, *scale], 3, do_rotary=1, **attrs)
             yield case(f"{kind}_{bits}_token", op, [q1, k1, v1, pk, pv, i32(5, 3), i32(6), *none, *skip, *scale], 3, **attrs)
+    slide = {"sliding_window_cache": 1, **heads}
+    for room, window in ((3, 3), (5, 3)):
+        pk, pv = f(b, kn, room, h), f(b, kn, room, h)
+        for total in (2, 4, 6, 9):
+            yield case(f"slide_{room}_{total}", op, [q1, k1, v1, pk, pv, i32(total - 1, total - 2), i32(total), c, sn], 3,
+                       do_rotary=1, local_window_size=window, **slide)
+        one = [z[:1] for z in (q, k, v, pk, pv)]
+        yield case(f"slide_{room}_several", op, [*one, i32(8), i32(9), *none, None, f(1, n, s, 9)], 3, local_window_size=window,
+                   **slide)
+    yield case("slide_prompt", op, [q, k, v, f(b, kn, 2, h), f(b, kn, 2, h), *full], 3, local_window_size=2, **slide)
     # Normalized heads, which ONNX Runtime leaves to its GPU providers: normalized ahead, its CPU provider does the rest.
     wq, wk = f(h), f(h)
 
