@@ -511,6 +511,21 @@ def sparse():
                scale=0.5, shared=one, **attrs)
 
 
+def hyper():
+    for dt in (np.float32, np.float16):
+        t, c, h = np.dtype(dt).name, 3, 4
+        x, flat = f(2, 2, c, h, dt=dt), f(2, 2, c * h, dt=dt)
+        for name, shape in (("branch", (2, 2, c)), ("branch_axis", (2, 2, c, 1)), ("feature", (2, 2, c, h))):
+            yield case(f"{t}_{name}", "HyperConnectionPreMix", [x, f(*shape, dt=dt)], reduction_scale=0.5)
+            yield case(f"{t}_{name}", "HyperConnectionPostMix", [x, f(2, 2, h, dt=dt), f(*shape, dt=dt)])
+        yield case(f"{t}_flat", "HyperConnectionPreMix", [flat, f(2, 2, c * h)], num_branches=c)
+        yield case(f"{t}_flat", "HyperConnectionPostMix", [flat, f(2, 2, h, dt=dt), f(2, 2, c), f(2, 2, c, c)], num_branches=c)
+        yield case(f"{t}_mixed", "HyperConnectionPostMix", [x, f(2, 2, h, dt=dt), f(2, 2, c), f(2, 2, c, c)])
+        inputs = [x, f(2, 2, c, h, dt=dt), f(2, 2, h, dt=dt), f(c, h, dt=dt), f(c, h, dt=dt), f(c, h, dt=dt)]
+        yield case(t, "EngramGate", inputs[:5])
+        yield case(f"{t}_normed", "EngramGate", inputs, 2, epsilon=1e-2)
+
+
 def all_cases():
     yield from products()
     yield from norms()
@@ -522,6 +537,7 @@ def all_cases():
     yield from misc()
     yield from texts()
     yield from sparse()
+    yield from hyper()
 
 
 if __name__ == "__main__":
