@@ -163,12 +163,13 @@ int pass_fuse_transposed(struct pass_ctx *pc, struct graph *g)
     int rc = OK;
     for (struct node *n = g->first, *next; n && !rc; n = next) {
         next = n->next;
-        struct value *w = stored_other_way(pc, n), *out, *ins[] = {n->in[0], w};
+        struct value *w = stored_other_way(pc, n), *out;
         struct node *f;
         if (pc->cx->err.code)
             return pc->cx->err.code;
         if (!w || !pass_take(pc))
             continue;
+        struct value *ins[] = {n->in[0], w};
         rc = value_new(pc->cx, g, NULL, &out);
         if (!rc)
             rc = node_new(pc->cx, g, n, "onnxtool", "FusedMatMul", n->name, ins, 2, &out, 1, &f);
