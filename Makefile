@@ -199,6 +199,14 @@ conformance-asan:
 	$(Q)$(asan) conformance
 	$(Q)$(asan) conformance CONFORMANCE='--optimize none --cpu-mask c'
 
+# Seeded cases of every operator version and type beside ONNX Runtime and the onnx package (half an hour on two cores);
+# PROPERTIES='--only Conv --types float -v' for some. `make check` runs testdata/property.zip, a part of it.
+.PHONY: properties properties-asan
+properties: $(tool)
+	$(Q)$(ONNXTOOL_PYTHON) scripts/check_properties.py --tool $(tool) $(PROPERTIES)
+properties-asan:
+	$(Q)$(asan) properties
+
 # What shape inference finds out, beside ONNX Runtime's and onnx's; as in SHAPES='--zoo DIR -v'.
 .PHONY: shapes
 shapes: $(tool)

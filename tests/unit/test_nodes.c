@@ -19,7 +19,7 @@
 #include "ops/schema.h"
 #include "session/session.h"
 
-enum { MAX_FILES = 32, WHY = 1200 };
+enum { MAX_FILES = 64, WHY = 1200 };
 
 struct piece {
     char name[64];
@@ -41,8 +41,9 @@ static char folder[64];
 /* ---- reading the archive ---- */
 
 /* Read one behind the other. */
-static const char *const archives[] = {"testdata/nodes.zip", "testdata/contrib.zip", "testdata/quant.zip",
-                                       "testdata/defined.zip", "testdata/rest.zip"};
+static const char *const archives[] = {"testdata/nodes.zip", "testdata/contrib.zip",
+                                       "testdata/quant.zip", "testdata/defined.zip",
+                                       "testdata/rest.zip",  "testdata/property.zip"};
 
 static int add_archive(const char *path)
 {
