@@ -326,6 +326,9 @@ static struct answer list_at(struct asked *q, const struct source *s, const stru
     /* A list that names what is not supported, too, is silent about what it leaves out. */
     if (s->has_no && !other)
         return (struct answer){FIT_UNKNOWN, false, say(q, "the list of %s does not mention it", list)};
+    if (s->stale)
+        return (struct answer){FIT_UNKNOWN, false,
+                               say(q, "not on the list of %s, which is older than this release", list)};
     if (other || elsewhere)
         return (struct answer){FIT_MISSING, false,
                                say(q, "the list of %s has %s, but not for this %s", list, q->k->op,

@@ -203,6 +203,7 @@ static int add_source(struct cx *cx, struct facts *f, struct target *t, const ch
         find_kernels(f, t, &s);
     else
         rc = find_list(cx, f, t, via, via_v, &s);
+    s.stale = *s.rt->dated && t->hi && strcmp(*t->hi->date ? t->hi->date : "9", s.rt->dated) > 0;
     t->src[t->nsrc++] = s;
     return rc;
 }

@@ -31,6 +31,7 @@ struct source {
     struct fact_version lo, hi; /* releases that the rows must hold; they differ when inferred */
     bool known;                 /* else nothing is known of it in this release */
     bool any_release;           /* rows do not name releases */
+    bool stale;                 /* its list is older than the release: what it lacks may have come since */
     bool has_no;                /* its list says of operators that they are not supported */
     const char *device;         /* "GPU"; "" any */
     const char *about;          /* "TensorRT 10.0", for messages; "" */

@@ -195,6 +195,9 @@ static void silence(void **state)
     assert_int_equal(fit_of("Relu", "x", DT_FLOAT, 14, "tensorrt@8.6", NULL, NULL), FIT_LISTED);
     assert_int_equal(fit_of("Unique", "x", DT_FLOAT, 14, "tensorrt@8.6", NULL, NULL), FIT_MISSING);
     assert_int_equal(fit_of("Relu", "x", DT_FLOAT, 14, "tensorrt@99", NULL, NULL), FIT_UNKNOWN);
+    /* XNNPACK's list is of 2024-09: what it lacks falls back before, nobody knows behind. */
+    assert_int_equal(fit_of("Erf", "x", DT_FLOAT, 17, "ort@1.18", "xnnpack", NULL), FIT_KERNEL);
+    assert_int_equal(fit_of("Erf", "x", DT_FLOAT, 17, "ort@1.23", "xnnpack", NULL), FIT_UNKNOWN);
     /* Between releases whose lists agree it is inferred. */
     assert_int_equal(fit_of("Relu", "x", DT_FLOAT, 14, "tensorrt@10.7", NULL, NULL), FIT_LISTED);
 }
