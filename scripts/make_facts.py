@@ -3,6 +3,7 @@
 
     scripts/make_facts.py FOLDER           write the files from the collected tables in FOLDER
     scripts/make_facts.py FOLDER --check   compare with what is there; exit 1 when they differ
+    scripts/make_facts.py --bodies         write bodies.tsv; needs the onnx package
     scripts/make_facts.py --check          without the collected tables: only that the files agree with each other
 
 measured.tsv is not written: it holds what loading models in real releases has shown, is kept by hand (or by whoever
@@ -412,6 +413,61 @@ def write_all(src):
     return [make_runtimes(src), make_releases(src), make_bundles(src), make_kernels(src), make_operators(src)]
 
 
+# ---- function bodies that depend on types ----
+
+BODY_HEAD = """# What the function bodies of operators consist of that depend on attributes and types, for float inputs and the attributes
+# that must be given: one row for each opset that a body is written for. Bodies that do not depend on them are in
+# src/ops/schema_body.def.
+# date: %s
+# source: the onnx package %s
+domain\top\tversion\topset\tbody
+"""
+
+
+def sample_node(schema, onnx):
+    """A node with the inputs that must be there, and their types."""
+    kinds = {str(k): v for k, v in (("tensor(float)", 1), ("tensor(int64)", 7), ("tensor(int32)", 6),
+                                    ("tensor(uint8)", 2), ("tensor(bool)", 9))}
+    allowed = {t.type_param_str: t.allowed_type_strs for t in schema.type_constraints}
+    values = {"INT": 1, "FLOAT": 1.0, "STRING": "x", "INTS": [1]}
+    names, types = [], []
+    for i in schema.inputs:
+        # The body of Clip is one with both limits.
+        if str(i.option).endswith("Optional") and schema.name != "Clip":
+            break
+        choice = allowed.get(i.type_str, [i.type_str])
+        elem = next((e for t, e in kinds.items() if t in choice), 1)
+        rank1 = schema.name.endswith("Loss") and i.name == "target"
+        shape = [] if i.name in ("min", "max") else [2, 8] if rank1 else [2, 4, 8]
+        names.append(i.name)
+        types.append(onnx.helper.make_tensor_type_proto(elem, shape))
+    attrs = {n: values.get(a.type.name, 1) for n, a in schema.attributes.items() if a.required}
+    if schema.name == "Attention":
+        attrs = {"q_num_heads": 2, "kv_num_heads": 2}
+    outs = [o.name for o in schema.outputs if not str(o.option).endswith("Optional")]
+    return onnx.helper.make_node(schema.name, names, outs, domain=schema.domain, **attrs), types
+
+
+def write_bodies():
+    import onnx
+    rows = []
+    for s in onnx.defs.get_all_schemas_with_history():
+        takes_graph = any(a.type.name == "GRAPH" for a in s.attributes.values())
+        if not s.has_context_dependent_function or takes_graph and s.domain == "":
+            continue
+        for opset in s.context_dependent_function_opset_versions:
+            node, types = sample_node(s, onnx)
+            made = s.get_context_dependent_function_with_opset_version(
+                opset, node.SerializeToString(), [t.SerializeToString() for t in types])
+            ops = sorted({n.op_type for n in onnx.FunctionProto.FromString(made).node})
+            rows.append((s.domain, s.name, s.since_version, opset, " ".join(ops)))
+    with open(os.path.join(OUT, "bodies.tsv"), "w", encoding="utf-8") as f:
+        f.write(BODY_HEAD % (DATE, onnx.__version__))
+        for r in sorted(rows):
+            f.write("\t".join(map(str, r)) + "\n")
+    print("bodies.tsv: %d rows" % len(rows))
+
+
 # ---- checks ----
 
 def load(name):
@@ -466,7 +522,10 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("folder", nargs="?", help="the collected tables")
     ap.add_argument("--check", action="store_true")
+    ap.add_argument("--bodies", action="store_true")
     args = ap.parse_args()
+    if args.bodies:
+        return write_bodies()
     if not args.folder and not args.check:
         ap.error("a folder to read, or --check")
     bad = []

@@ -389,6 +389,17 @@ static int late_row(struct reader *r, const char *const *c)
     return OK;
 }
 
+static int body_row(struct reader *r, const char *const *c)
+{
+    int rc;
+    struct facts *f = r->f;
+    f->bodies = grown(r->cx, f, f->bodies, f->nbodies, &f->cap_bodies, sizeof *f->bodies, &rc);
+    if (!rc)
+        f->bodies[f->nbodies++] = (struct fact_body){
+            .domain = c[0], .op = c[1], .since = number(c[2]), .opset = number(c[3]), .ops = c[4]};
+    return rc;
+}
+
 /* Cuts a line at its tabs; cells that it lacks are empty. */
 static void cut(char *line, const char **cell)
 {
@@ -573,16 +584,29 @@ bool facts_came_late(const struct facts *f, const char *domain, const char *op, 
     return false;
 }
 
+const char *facts_body(const struct facts *f, const char *domain, const char *op, int since, int64_t opset)
+{
+    const struct fact_body *best = NULL;
+    for (size_t i = 0; i < f->nbodies; i++) {
+        const struct fact_body *b = &f->bodies[i];
+        if (b->since == since && b->opset <= opset && (!best || b->opset > best->opset) &&
+            strcmp(b->op, op) == 0 && strcmp(b->domain, domain) == 0)
+            best = b;
+    }
+    return best ? best->ops : NULL;
+}
+
 /* ---- life ---- */
 
 static const struct table {
     const char *text;
     row_fn *fn;
     int serial;
-} tables[] = {
-    {facts_runtimes, runtime_row, 0}, {facts_releases, release_row, 0},   {facts_measured, measured_row, 0},
-    {facts_bundles, bundle_row, 0},   {facts_kernels_tsv, kernel_row, 0}, {facts_fixes, kernel_row, 1},
-    {facts_operators, listed_row, 0}, {facts_meaning, meaning_row, 0},    {facts_late, late_row, 0}};
+} tables[] = {{facts_runtimes, runtime_row, 0},   {facts_releases, release_row, 0},
+              {facts_measured, measured_row, 0},  {facts_bundles, bundle_row, 0},
+              {facts_kernels_tsv, kernel_row, 0}, {facts_fixes, kernel_row, 1},
+              {facts_operators, listed_row, 0},   {facts_meaning, meaning_row, 0},
+              {facts_late, late_row, 0},          {facts_bodies, body_row, 0}};
 
 static int read_all(struct cx *cx, struct facts *f)
 {

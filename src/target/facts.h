@@ -85,6 +85,12 @@ struct fact_late {
     struct fact_version onnx; /* the first release of the library that has it */
 };
 
+/* Operators in a function body that depends on types (bodies.tsv). */
+struct fact_body {
+    const char *domain, *op, *ops; /* ops: words */
+    int since, opset;              /* of the operator; that the body is written for */
+};
+
 struct facts {
     struct arena arena;
     const char *date;               /* of the tables that are built in */
@@ -95,8 +101,10 @@ struct facts {
     struct fact_listed *listed;  /* by list and operator, case aside */
     struct fact_meaning *meanings;
     struct fact_late *lates;
-    size_t nruntimes, nreleases, nbundles, nkernels, nlisted, nmeanings, nlates;
-    size_t cap_runtimes, cap_releases, cap_bundles, cap_kernels, cap_listed, cap_meanings, cap_lates;
+    struct fact_body *bodies;
+    size_t nruntimes, nreleases, nbundles, nkernels, nlisted, nmeanings, nlates, nbodies;
+    size_t cap_runtimes, cap_releases, cap_bundles, cap_kernels, cap_listed, cap_meanings, cap_lates,
+        cap_bodies;
     int serial;
 };
 
@@ -133,6 +141,8 @@ bool facts_have_kernels(const struct facts *f, const struct fact_runtime *provid
  * opset. */
 bool facts_came_late(const struct facts *f, const char *domain, const char *op, int since,
                      const struct fact_version *onnx);
+/* The operators of such a body, for a model of that opset; NULL: not told. */
+const char *facts_body(const struct facts *f, const char *domain, const char *op, int since, int64_t opset);
 /* The set behind NAME in a types column ("T=fd T1=[f]"; "fd" alone answers to every name). False: not there.
  */
 bool facts_types(const char *types, const char *name, struct fact_types *out);

@@ -15,3 +15,4 @@ EMBED(facts_fixes, "fixes.tsv");
 EMBED(facts_operators, "operators.tsv");
 EMBED(facts_meaning, "meaning.tsv");
 EMBED(facts_late, "late.tsv");
+EMBED(facts_bodies, "bodies.tsv");

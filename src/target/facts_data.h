@@ -4,6 +4,6 @@
 
 /* Text of the files, each behind the other, terminated. */
 extern const char facts_runtimes[], facts_releases[], facts_measured[], facts_bundles[], facts_kernels_tsv[],
-    facts_fixes[], facts_operators[], facts_meaning[], facts_late[];
+    facts_fixes[], facts_operators[], facts_meaning[], facts_late[], facts_bodies[];
 
 #endif

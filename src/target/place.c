@@ -389,16 +389,18 @@ static bool has_body(struct asked *q)
     return a.fit == FIT_KERNEL || (a.fit == FIT_UNKNOWN && schema_has_body(q));
 }
 
-/* The next "= Name" of a body's text; NULL at its end. Names in bodies are plain words. */
-static const char *next_op(const char *text, char *name, size_t size)
+/* The next operator of a body, *at moving on: of text a name behind " = ", of words the next; false at the
+ * end. */
+static bool next_op(const char **at, bool text, char *name, size_t size)
 {
-    const char *p = strstr(text, " = ");
-    if (!p)
-        return NULL;
-    p += 3;
+    const char *p = text ? strstr(*at, " = ") : *at + strspn(*at, " ");
+    if (!p || !*p)
+        return false;
+    p += text ? 3 : 0;
     size_t n = strcspn(p, " <(");
     snprintf(name, size, "%.*s", (int)n, p);
-    return p + n;
+    *at = p + n;
+    return true;
 }
 
 /* Whether a source has a kernel for that version of an operator of the body, of whatever types. */
@@ -413,28 +415,59 @@ static bool has_version(const struct asked *q, const struct source *s, const cha
     return false;
 }
 
-/* Runs the body on the first source when that has its operators, else on the CPU. Bodies that depend on types
- * are not kept, their operators not looked at. */
+enum { BODY_DEPTH = 4 };
+
+/* What a body consists of; NULL: not told. */
+static const char *body_of(const struct asked *q, const struct op_version *v, bool *text)
+{
+    const struct op_body *b = v->flags & SF_BODY ? schema_body(v, q->opset) : NULL;
+    *text = b != NULL;
+    return b ? b->text : facts_body(q->f, v->domain, v->name, v->since, q->opset);
+}
+
+/* Whether all operators of the body of v have kernels on the first source, or are expanded themselves; lacks
+ * gets the one that does not. */
+static bool body_fits(const struct asked *q, const struct op_version *v, int depth, char *lacks, size_t size)
+{
+    bool text;
+    char op[64];
+    const char *at = body_of(q, v, &text);
+    while (at && next_op(&at, text, op, sizeof op)) {
+        const struct op_version *inner = schema_find("", op, q->opset);
+        /* Constants become weights, and copies go while the graph is simplified. */
+        bool nothing = strcmp(op, "Constant") == 0 || strcmp(op, "Identity") == 0;
+        if (nothing || !inner || has_version(q, &q->t->src[0], op, inner->since))
+            continue;
+        bool expands = inner->flags & (SF_BODY | SF_CTX_BODY) && depth < BODY_DEPTH &&
+                       !has_version(q, last_source(q->t), op, inner->since);
+        if (expands && body_fits(q, inner, depth + 1, lacks, size))
+            continue;
+        snprintf(lacks, size, "%s-%d", op, inner->since);
+        return false;
+    }
+    return true;
+}
+
+/* Runs the body on the first source when that has its operators, else some of it on the CPU. */
 static void place_body(struct asked *q, struct placement *p)
 {
-    const struct op_body *b = q->ver && q->ver->flags & SF_BODY ? schema_body(q->ver, q->opset) : NULL;
     const struct source *first = &q->t->src[0];
-    char op[64];
+    bool text;
+    char lacks[80];
     *p =
         (struct placement){.fit = FIT_BODY, .why = "its function body runs instead", .declined = p->declined};
-    if (!b && q->t->nsrc > 1)
-        p->why = "its function body runs instead; what is in it depends on types, and was not looked at";
-    if (!b || first->rt->known != KNOWN_KERNELS || !first->known)
+    if (q->t->nsrc < 2)
         return;
-    for (const char *at = next_op(b->text, op, sizeof op); at; at = next_op(at, op, sizeof op)) {
-        const struct op_version *v = schema_find("", op, q->opset);
-        if (strcmp(op, "Constant") == 0 || !v || has_version(q, first, op, v->since))
-            continue;
-        p->src = (int)q->t->nsrc - 1;
-        p->why =
-            say(q, "its function body runs instead, of which %s has no kernel on %s", op, first->rt->name);
+    if (!q->ver || !body_of(q, q->ver, &text) || first->rt->known != KNOWN_KERNELS || !first->known) {
+        p->why = "its function body runs instead; where its parts do was not looked at";
         return;
     }
+    if (body_fits(q, q->ver, 0, lacks, sizeof lacks))
+        return;
+    p->src = (int)q->t->nsrc - 1;
+    p->why =
+        say(q, "its function body runs instead, but %s has no kernel for %s of it", first->rt->name, lacks);
+    p->declined = p->why;
 }
 
 /* ONNX Runtime puts casts in front of float16 inputs, so there must be one; and a Cast-6, which older opsets

@@ -185,6 +185,20 @@ static void bodies(void **state)
     assert_int_equal(fit_of("HardSwish", "x", DT_FLOAT, 14, "ort@1.14", NULL, NULL), FIT_BODY);
 }
 
+/* A body runs on the provider that has all its parts, in their versions at that opset. */
+static void parts_of_bodies(void **state)
+{
+    int src;
+    (void)state;
+    assert_int_equal(fit_of("LayerNormalization", "x s", DT_FLOAT, 17, "ort@1.12", "cuda", &src), FIT_BODY);
+    assert_int_equal(src, 0);
+    /* Cast changed with 21, and CUDA followed with 1.24. */
+    assert_int_equal(fit_of("GroupNormalization", "x s b", DT_FLOAT, 21, "ort@1.23", "cuda", &src), FIT_BODY);
+    assert_int_equal(src, 1);
+    assert_int_equal(fit_of("GroupNormalization", "x s b", DT_FLOAT, 21, "ort@1.24", "cuda", &src), FIT_BODY);
+    assert_int_equal(src, 0);
+}
+
 static void silence(void **state)
 {
     (void)state;
@@ -370,13 +384,21 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(version_order),    cmocka_unit_test(release_ranges),
-        cmocka_unit_test(type_sets),        cmocka_unit_test(tables_are_sound),
-        cmocka_unit_test(kernel_ranges),    cmocka_unit_test(kernel_types),
-        cmocka_unit_test(bodies),           cmocka_unit_test(silence),
-        cmocka_unit_test(verdicts),         cmocka_unit_test(attention_of_older_libraries),
-        cmocka_unit_test(wrong_targets),    cmocka_unit_test(minima),
-        cmocka_unit_test(a_thousand_nodes), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(version_order),
+        cmocka_unit_test(release_ranges),
+        cmocka_unit_test(type_sets),
+        cmocka_unit_test(tables_are_sound),
+        cmocka_unit_test(kernel_ranges),
+        cmocka_unit_test(kernel_types),
+        cmocka_unit_test(bodies),
+        cmocka_unit_test(parts_of_bodies),
+        cmocka_unit_test(silence),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(attention_of_older_libraries),
+        cmocka_unit_test(wrong_targets),
+        cmocka_unit_test(minima),
+        cmocka_unit_test(a_thousand_nodes),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
