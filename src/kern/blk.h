@@ -37,9 +37,9 @@ struct blk_tile {
     const float *w;
     const float *soon; /* what to bring into the cache meanwhile, so many lines a tap */
     int soon_lines;
-    float *y;       /* vectors of channels y_step apart, pixels B apart */
-    int64_t y_step; /* the residual's too */
-    bool load;      /* the chain goes on from what y holds */
+    float *y; /* vectors of channels y_step apart, pixels B apart */
+    int64_t y_step, px_out;
+    bool load; /* the chain goes on from what y holds */
     bool finish;
     struct blk_epi e;
 };
@@ -96,9 +96,10 @@ struct blk_plan {
     struct conv_params p; /* two axes; channels as the weights have them */
     bool plain;           /* x is NCHW: few channels */
     bool depthwise;
-    bool copied; /* x is copied with its padding first */
-    bool picked; /* one tap, strided: the pixels that it reads are copied first */
-    int vecs;    /* vectors of channels in a tile */
+    bool copied;   /* x is copied with its padding first */
+    bool picked;   /* one tap, strided: the pixels that it reads are copied first */
+    int64_t up[2]; /* transposed: outputs a pixel and axis */
+    int vecs;      /* vectors of channels in a tile */
     size_t weight_bytes, scratch_bytes;
     const char *name;
 };
@@ -116,6 +117,15 @@ bool blk_conv_plan(const struct kern *k, const struct conv_params *p, bool plain
 void blk_conv_pack(const struct kern *k, const struct blk_plan *plan, const float *w, void *packed);
 void blk_conv(const struct kern *k, const struct blk_plan *plan, const struct blk_io *io, struct pool *pool,
               void *scratch);
+
+/* Transposed convolution whose windows do not overlap: kernel and stride alike, no padding, one group. A
+ * pointwise convolution for each tap; p is that of the operator, as for conv_t_f32_plan(). No res, no post.
+ */
+bool blk_conv_t_takes(const struct conv_params *p);
+bool blk_conv_t_plan(const struct kern *k, const struct conv_params *p, struct blk_plan *plan);
+void blk_conv_t_pack(const struct kern *k, const struct blk_plan *plan, const float *w, void *packed);
+void blk_conv_t(const struct kern *k, const struct blk_plan *plan, const struct blk_io *io,
+                struct pool *pool);
 
 /* NCHW to blocked and back; `channels` are real ones, plane is H * W. Filling channels are 0. */
 void blk_from_plain(const struct kern *k, const float *x, float *y, int64_t n, int64_t channels,

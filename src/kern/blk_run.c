@@ -160,15 +160,32 @@ static void pack_depthwise(const struct conv_params *p, int block, const float *
                 *to++ = c < p->ci ? w[c * taps + t] : 0.0f;
 }
 
-/* Channels [c0, c0 + n) of the input under all taps, for outputs [o0, o0 + width). w: of the group. */
-static float *pack_part(const struct conv_params *p, const float *w, int64_t c0, int64_t n, int64_t o0,
-                        int64_t width, float *to)
+/* Weights of a group: output o, input c and tap t are at w[o * o_step + c * c_step + t * t_step]. */
+struct weights {
+    const float *w;
+    int64_t o_step, c_step, t_step, taps, ci, co;
+};
+
+/* Channels [c0, c0 + n) of the input under all taps, for outputs [o0, o0 + width). */
+static float *pack_part(const struct weights *g, int64_t c0, int64_t n, int64_t o0, int64_t width, float *to)
 {
-    int64_t taps = p->kernel[0] * p->kernel[1], ci = p->ci / p->groups, co = p->co / p->groups;
-    for (int64_t t = 0; t < taps; t++)
+    for (int64_t t = 0; t < g->taps; t++)
         for (int64_t c = c0; c < c0 + n; c++)
             for (int64_t o = o0; o < o0 + width; o++)
-                *to++ = o < co ? w[(o * ci + c) * taps + t] : 0.0f;
+                *to++ = o < g->co ? g->w[o * g->o_step + c * g->c_step + t * g->t_step] : 0.0f;
+    return to;
+}
+
+/* All chunks of a group, `step` input channels at a time. */
+static float *pack_group(const struct kern *k, const struct blk_plan *plan, const struct weights *g,
+                         int64_t step, float *to)
+{
+    int block = k->blk.conv->block;
+    struct chunks ch = chunks_of(plan, block);
+    for (int64_t i = 0; i < ch.count; i++)
+        for (int64_t c = 0; c < g->ci; c += step)
+            to = pack_part(g, c, min_i64(step, g->ci - c), i * plan->vecs * block,
+                           (int64_t)chunk_vecs(plan, &ch, i) * block, to);
     return to;
 }
 
@@ -176,18 +193,16 @@ void blk_conv_pack(const struct kern *k, const struct blk_plan *plan, const floa
 {
     const struct conv_params *p = &plan->p;
     int block = k->blk.conv->block;
-    int64_t ci = p->ci / p->groups, step = plan->plain ? ci : block;
-    struct chunks ch = chunks_of(plan, block);
+    int64_t ci = p->ci / p->groups, co = p->co / p->groups, taps = p->kernel[0] * p->kernel[1];
     float *to = packed;
     if (plan->depthwise) {
         pack_depthwise(p, block, w, to);
         return;
     }
-    for (int64_t g = 0; g < p->groups; g++, w += p->co / p->groups * ci * p->kernel[0] * p->kernel[1])
-        for (int64_t i = 0; i < ch.count; i++)
-            for (int64_t c = 0; c < ci; c += step)
-                to = pack_part(p, w, c, min_i64(step, ci - c), i * plan->vecs * block,
-                               (int64_t)chunk_vecs(plan, &ch, i) * block, to);
+    for (int64_t g = 0; g < p->groups; g++) {
+        struct weights part = {w + g * co * ci * taps, ci * taps, taps, 1, taps, ci, co};
+        to = pack_group(k, plan, &part, plan->plain ? ci : block, to);
+    }
 }
 
 /* ---- convolution ---- */
@@ -202,6 +217,7 @@ struct conv_run {
     float *y;
     int64_t in_width; /* of x, which may be the padded copy */
     int64_t x_plane, y_plane;
+    int64_t row_out, px_out; /* floats of y between rows, pixels */
     int64_t bands;
 };
 
@@ -223,6 +239,7 @@ static struct blk_tile unit_tile(const struct conv_run *r, int64_t g, int64_t ch
     t.chans = plain ? (int)ci : block;
     t.w = (const float *)r->io->w + o * ci * taps;
     t.y_step = r->y_plane * block;
+    t.px_out = r->px_out;
     t.y = r->y + o * r->y_plane;
     t.e = (struct blk_epi){r->io->bias ? r->io->bias + o : NULL, r->res ? r->res + o * r->y_plane : NULL,
                            r->io->act, r->io->lo, r->io->hi};
@@ -259,7 +276,7 @@ static void one_tile(const struct conv_run *r, const struct blk_tile *u, struct 
 {
     const struct conv_params *p = &r->p;
     int block = r->kern->block;
-    int64_t px = r->plan->plain ? 1 : block, to = (at.oh * p->out[1] + at.ow) * block;
+    int64_t px = r->plan->plain ? 1 : block, to = at.oh * r->row_out + at.ow * r->px_out;
     bool whole = r->plan->copied || r->plan->plain;
     int64_t col = at.ow * p->stride[1] - (r->plan->copied ? 0 : p->pad[1]);
     if (!whole)
@@ -530,6 +547,8 @@ void blk_conv(const struct kern *k, const struct blk_plan *plan, const struct bl
         r.p.stride[0] = r.p.stride[1] = 1;
     }
     r.y_plane = p->out[0] * p->out[1];
+    r.row_out = r.p.out[1] * block;
+    r.px_out = block;
     plan_bands(&r, pool ? pool_size(pool) : 1);
     int64_t x_step = (plan->plain ? p->ci : blk_round(p->ci, block)) * p->in[0] * p->in[1];
     int64_t y_step = blk_round(p->co, block) * r.y_plane;
@@ -545,6 +564,69 @@ void blk_conv(const struct kern *k, const struct blk_plan *plan, const struct bl
             pick_pixels(&r, p, scratch, pool);
         par_for(pool, r.bands * p->groups * r.ch.count, 1, par_units, &r);
     }
+}
+
+/* ---- transposed ---- */
+
+bool blk_conv_t_takes(const struct conv_params *p)
+{
+    for (int i = 0; i < 2; i++)
+        if (p->kernel[i] != p->stride[i] || p->pad[i] != 0 || p->dilation[i] != 1 ||
+            p->in[i] > INT64_MAX / 4 / p->stride[i] || p->out[i] != p->in[i] * p->stride[i])
+            return false;
+    return p->rank == 2 && p->groups == 1;
+}
+
+bool blk_conv_t_plan(const struct kern *k, const struct conv_params *p, struct blk_plan *plan)
+{
+    struct conv_params one = *p, three = conv_three_axes(p);
+    for (int i = 0; i < 2; i++) {
+        one.kernel[i] = one.stride[i] = 1;
+        one.out[i] = one.in[i];
+    }
+    if (!conv_sizes_fit(&three) || !blk_conv_plan(k, &one, false, plan))
+        return false;
+    plan->p = one; /* axes as they are */
+    plan->up[0] = p->stride[0];
+    plan->up[1] = p->stride[1];
+    plan->name = "blocked transposed";
+    return mul_size(plan->weight_bytes, (size_t)(plan->up[0] * plan->up[1]), &plan->weight_bytes);
+}
+
+void blk_conv_t_pack(const struct kern *k, const struct blk_plan *plan, const float *w, void *packed)
+{
+    const struct conv_params *p = &plan->p;
+    int64_t taps = plan->up[0] * plan->up[1];
+    float *to = packed;
+    for (int64_t t = 0; t < taps; t++) {
+        struct weights tap = {w + t, taps, p->co * taps, 0, 1, p->ci, p->co};
+        to = pack_group(k, plan, &tap, k->blk.conv->block, to);
+    }
+}
+
+void blk_conv_t(const struct kern *k, const struct blk_plan *plan, const struct blk_io *io, struct pool *pool)
+{
+    const struct conv_params *p = &plan->p;
+    int block = k->blk.conv->block;
+    int64_t all = blk_round(p->co, block), width = p->out[1] * plan->up[1];
+    struct blk_io part = *io;
+    struct conv_run r = {
+        .kern = k->blk.conv, .plan = plan, .io = &part, .p = *p, .ch = chunks_of(plan, block)};
+    if (p->out[0] == 0 || p->out[1] == 0)
+        return;
+    r.in_width = p->in[1];
+    r.x_plane = p->in[0] * p->in[1];
+    r.y_plane = r.x_plane * plan->up[0] * plan->up[1];
+    r.row_out = plan->up[0] * width * block;
+    r.px_out = plan->up[1] * block;
+    plan_bands(&r, pool ? pool_size(pool) : 1);
+    for (int64_t n = 0; n < p->n; n++)
+        for (int64_t t = 0; t < plan->up[0] * plan->up[1]; t++) {
+            part.w = (const float *)io->w + t * all * p->ci;
+            r.x = io->x + n * blk_round(p->ci, block) * r.x_plane;
+            r.y = io->y + n * all * r.y_plane + (t / plan->up[1] * width + t % plan->up[1]) * block;
+            par_for(pool, r.bands * r.ch.count, 1, par_units, &r);
+        }
 }
 
 /* ---- to and from plain layout ---- */

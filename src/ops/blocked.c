@@ -292,7 +292,7 @@ const struct op op_onnxtool_BlockedScale = {
     .ref = scale_ref,
 };
 
-/* ---- BlockedConv: X, W (plain), B, Z (blocked) ---- */
+/* ---- BlockedConv: X, W (plain), B, Z (blocked); BlockedConvTranspose: X, W, B ---- */
 
 struct blk_conv_attrs {
     struct conv_attrs conv;
@@ -305,7 +305,8 @@ static int blk_conv_parse(struct cx *cx, struct arena *arena, const struct node 
     struct blk_conv_attrs *a = params;
     int r = contrib_inputs(cx, n, 2, 4, 3);
     if (!r)
-        r = conv_parse(cx, arena, n, version, &a->conv);
+        r = strstr(n->op_type, "Transpose") ? conv_t_parse(cx, arena, n, version, &a->conv)
+                                            : conv_parse(cx, arena, n, version, &a->conv);
     if (!r)
         r = need_positive(cx, n, "block", &a->block);
     if (!r)
@@ -323,7 +324,7 @@ static int blk_conv_infer(struct infer_ctx *ic, const void *params)
     if (r)
         return r;
     d[0] = ic_rank(ic, 0) == 4 ? ic_dim(ic, 0, 0) : dim_unknown();
-    d[1] = ic_rank(ic, 1) == 4 ? whole_blocks(ic_dim(ic, 1, 0), a->block) : dim_unknown();
+    d[1] = ic_rank(ic, 1) == 4 ? whole_blocks(ic_dim(ic, 1, a->conv.transposed), a->block) : dim_unknown();
     r = conv_infer_spatial(ic, &a->conv, 1, 2, d + 2);
     return r ? r : ic_out(ic, 0, DT_FLOAT, 4, d);
 }
@@ -341,6 +342,36 @@ struct blk_conv_step {
     const float *bias; /* whole blocks */
 };
 
+static int64_t channels_in(const struct blk_conv_attrs *a, const int64_t *wdims)
+{
+    return a->conv.transposed ? wdims[0] : wdims[1] * a->conv.group;
+}
+
+static int64_t channels_out(const struct blk_conv_attrs *a, const int64_t *wdims)
+{
+    return a->conv.transposed ? wdims[1] : wdims[0];
+}
+
+static bool takes(const struct kern *k, const struct blk_conv_attrs *a, const struct conv_params *p)
+{
+    return a->conv.transposed ? blk_conv_t_takes(p) : blk_takes(k, p);
+}
+
+static bool make_plan(const struct kern *k, const struct blk_conv_attrs *a, const struct conv_params *p,
+                      struct blk_plan *plan)
+{
+    return a->conv.transposed ? blk_conv_t_plan(k, p, plan) : blk_conv_plan(k, p, a->plain, plan);
+}
+
+static void pack(const struct kern *k, const struct blk_conv_attrs *a, const struct blk_plan *plan,
+                 const float *w, void *packed)
+{
+    if (a->conv.transposed)
+        blk_conv_t_pack(k, plan, w, packed);
+    else
+        blk_conv_pack(k, plan, w, packed);
+}
+
 /* The convolution as the model has it: x and y with the channels that count. */
 static int real_geometry(struct exec_ctx *ec, const struct blk_conv_attrs *a, const int64_t *wdims,
                          struct conv_params *p)
@@ -348,24 +379,25 @@ static int real_geometry(struct exec_ctx *ec, const struct blk_conv_attrs *a, co
     struct tensor x = *ec->in[0], y = *ec->out[0];
     if (x.rank != 4 || y.rank != 4)
         return conv_bad_geometry(ec->cx);
-    int64_t ci = wdims[1] * a->conv.group;
+    int64_t ci = channels_in(a, wdims), co = channels_out(a, wdims);
     int r = a->plain ? (x.dt == DT_FLOAT ? 0 : ec_unsupported(ec, 0)) : need_blocked(ec, 0, a->block, ci);
     if (r)
         return r;
-    if (a->block != ec->kern->blk.conv->block || y.dims[1] != blk_round(wdims[0], (int)a->block))
+    if (a->block != ec->kern->blk.conv->block || y.dims[1] != blk_round(co, (int)a->block))
         return conv_bad_geometry(ec->cx);
     x.dims[1] = a->plain ? x.dims[1] : ci;
-    y.dims[1] = wdims[0];
+    y.dims[1] = co;
     r = conv_geometry(ec->cx, &a->conv, &x, wdims, 4, &y, p);
-    return r || blk_takes(ec->kern, p) ? r : conv_bad_geometry(ec->cx);
+    return r || takes(ec->kern, a, p) ? r : conv_bad_geometry(ec->cx);
 }
 
-static int pack_now(struct exec_ctx *ec, const struct blk_plan *plan, struct blk_io *io)
+static int pack_now(struct exec_ctx *ec, const struct blk_conv_attrs *a, const struct blk_plan *plan,
+                    struct blk_io *io)
 {
     void *w = ec_scratch(ec, plan->weight_bytes);
     if (!w)
         return ec->cx->err.code;
-    blk_conv_pack(ec->kern, plan, ec->in[1]->data, w);
+    pack(ec->kern, a, plan, ec->in[1]->data, w);
     io->w = w;
     return 0;
 }
@@ -417,10 +449,10 @@ static int blk_conv_run(struct exec_ctx *ec, const void *state)
     int r = real_geometry(ec, s->a, s->packed ? s->wdims : ec->in[1]->dims, &p);
     if (r)
         return r;
-    if (!blk_conv_plan(ec->kern, &p, s->a->plain, &plan))
+    if (!make_plan(ec->kern, s->a, &p, &plan))
         return err_set(ec->cx, E_LIMIT, "the convolution is too large");
     if (!io.w)
-        r = pack_now(ec, &plan, &io);
+        r = pack_now(ec, s->a, &plan, &io);
     if (!r && !io.bias && ec_has(ec, 2))
         r = bias_now(ec, &p, &io);
     void *scratch = r ? NULL : ec_scratch(ec, plan.scratch_bytes);
@@ -433,7 +465,10 @@ static int blk_conv_run(struct exec_ctx *ec, const void *state)
     io.res = ec_has(ec, 3) ? ec->in[3]->data : NULL;
     io.post = act->after ? finish_piece : NULL;
     io.post_arg = &piece;
-    blk_conv(ec->kern, &plan, &io, ec->pool, scratch);
+    if (s->a->conv.transposed)
+        blk_conv_t(ec->kern, &plan, &io, ec->pool);
+    else
+        blk_conv(ec->kern, &plan, &io, ec->pool, scratch);
     return 0;
 }
 
@@ -446,29 +481,31 @@ static int blk_conv_ref(struct exec_ctx *ec, const void *params)
 }
 
 /* Packing asks for channels, groups and kernel alone; spatial extents may be anything that fits. */
-static struct conv_params packing_params(const struct conv_attrs *a, const int64_t *wdims)
+static struct conv_params packing_params(const struct blk_conv_attrs *a, const int64_t *wdims)
 {
-    struct conv_params p = {.n = 1, .ci = wdims[1] * a->group, .co = wdims[0], .groups = a->group, .rank = 2};
+    struct conv_params p = {.n = 1, .ci = channels_in(a, wdims), .co = channels_out(a, wdims), .rank = 2};
+    bool t = a->conv.transposed;
+    p.groups = a->conv.group;
     for (int i = 0; i < 2; i++) {
         p.kernel[i] = wdims[i + 2];
-        p.stride[i] = window_stride(&a->w, i);
-        p.dilation[i] = window_dilation(&a->w, i);
-        p.in[i] = (p.kernel[i] - 1) * p.dilation[i] + 1;
-        p.out[i] = 1;
+        p.stride[i] = window_stride(&a->conv.w, i);
+        p.dilation[i] = window_dilation(&a->conv.w, i);
+        p.in[i] = t ? 1 : (p.kernel[i] - 1) * p.dilation[i] + 1;
+        p.out[i] = t ? p.stride[i] : 1;
     }
     return p;
 }
 
 static int prepack(struct bind_ctx *bc, const struct tensor *w, struct blk_conv_step *s)
 {
-    struct conv_params p = packing_params(&s->a->conv, w->dims);
+    struct conv_params p = packing_params(s->a, w->dims);
     struct blk_plan plan;
-    if (!blk_takes(bc->kern, &p) || !blk_conv_plan(bc->kern, &p, s->a->plain, &plan))
+    if (!takes(bc->kern, s->a, &p) || !make_plan(bc->kern, s->a, &p, &plan))
         return err_set(bc->cx, E_LIMIT, "the convolution is too large");
     void *packed = bc_alloc(bc, plan.weight_bytes);
     if (!packed)
         return bc->cx->err.code;
-    blk_conv_pack(bc->kern, &plan, w->data, packed);
+    pack(bc->kern, s->a, &plan, w->data, packed);
     memcpy(s->wdims, w->dims, sizeof s->wdims);
     s->packed = packed;
     return 0;
@@ -477,10 +514,10 @@ static int prepack(struct bind_ctx *bc, const struct tensor *w, struct blk_conv_
 static int bind_bias(struct bind_ctx *bc, struct blk_conv_step *s, struct step *step)
 {
     const struct tensor *b = bc_const(bc, 2);
-    int64_t all = blk_round(s->wdims[0], (int)s->a->block);
+    int64_t all = blk_round(channels_out(s->a, s->wdims), (int)s->a->block);
     if (!b)
         return bc->cx->err.code;
-    if (b->dt != DT_FLOAT || tensor_count(b) != s->wdims[0])
+    if (b->dt != DT_FLOAT || tensor_count(b) != channels_out(s->a, s->wdims))
         return conv_bad_geometry(bc->cx);
     float *to = bc_alloc(bc, (size_t)all * sizeof(float));
     if (!to)
@@ -515,6 +552,18 @@ static int blk_conv_bind(struct bind_ctx *bc, const void *params, struct step *s
 const struct op op_onnxtool_BlockedConv = {
     .domain = "onnxtool",
     .name = "BlockedConv",
+    .tol = TOL_ROUND,
+    .params_size = sizeof(struct blk_conv_attrs),
+    .parse = blk_conv_parse,
+    .infer = blk_conv_infer,
+    .ref = blk_conv_ref,
+    .bind = blk_conv_bind,
+    .cost = blk_conv_cost,
+};
+
+const struct op op_onnxtool_BlockedConvTranspose = {
+    .domain = "onnxtool",
+    .name = "BlockedConvTranspose",
     .tol = TOL_ROUND,
     .params_size = sizeof(struct blk_conv_attrs),
     .parse = blk_conv_parse,

@@ -25,7 +25,7 @@ int conv_parse(struct cx *cx, struct arena *arena, const struct node *n, int ver
     return n->domain[0] ? fused_act_parse(cx, n, &a->act) : 0;
 }
 
-static int conv_t_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
+int conv_t_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params)
 {
     struct conv_attrs *a = params;
     a->transposed = true;

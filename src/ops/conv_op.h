@@ -16,6 +16,7 @@ struct conv_attrs {
 };
 
 int conv_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params);
+int conv_t_parse(struct cx *cx, struct arena *arena, const struct node *n, int version, void *params);
 /* Output 0, of type dt: W is input w, the bias input b. */
 int conv_infer_shape(struct infer_ctx *ic, const struct conv_attrs *a, int w, int b, enum dtype dt);
 /* Extents of output 0 along its spatial axes. */

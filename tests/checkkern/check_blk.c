@@ -145,6 +145,41 @@ static void one_conv(struct ck *c, const struct kern *k, const struct conv_param
     ck_done(c);
 }
 
+static void one_transposed(struct ck *c, const struct kern *k, struct pool *pool)
+{
+    struct conv_params p = {.n = 1 + ck_below(c, 2), .groups = 1, .rank = 2};
+    struct blk_plan plan;
+    p.ci = 1 + ck_below(c, 70);
+    p.co = 1 + ck_below(c, 70);
+    for (int i = 0; i < 2; i++) {
+        p.in[i] = 1 + ck_below(c, 20);
+        p.kernel[i] = p.stride[i] = 1 + ck_below(c, 3);
+        p.dilation[i] = 1;
+        p.out[i] = p.in[i] * p.stride[i];
+    }
+    int64_t in = plane_of(p.in), out = plane_of(p.out), all = blk_round(p.co, k->blk.conv->block);
+    float *x = floats(c, p.n * p.ci * in, FILL_UNIFORM), *bias = floats(c, all, FILL_UNIFORM);
+    float *w = floats(c, p.ci * p.co * plane_of(p.kernel), FILL_UNIFORM);
+    size_t count = (size_t)(p.n * p.co * out);
+    float *want = ck_alloc(c, count * 4, 4), *got = ck_alloc(c, count * 4, 4), *y[2];
+    conv_ref_run(&c->ref, DT_FLOAT, &p, true, x, w, bias, want, NULL);
+    if (!blk_conv_t_takes(&p) || !blk_conv_t_plan(k, &p, &plan)) {
+        ck_fail(c, "%s: no plan", describe(&p, "transposed"));
+        return;
+    }
+    void *packed = ck_alloc(c, plan.weight_bytes, 64);
+    blk_conv_t_pack(k, &plan, w, packed);
+    struct blk_io io = {.x = blocked(c, k, x, p.n, p.ci, in, NAN), .w = packed, .bias = bias};
+    for (int i = 0; i < 2; i++) {
+        io.y = y[i] = ck_alloc(c, (size_t)(p.n * all * out) * 4, 64);
+        blk_conv_t(k, &plan, &io, i ? pool : NULL);
+    }
+    blk_to_plain(k, y[0], got, p.n, p.co, out, NULL);
+    ck_near(c, got, want, count, (double)(p.ci + 2) * 0x1p-22, 1e-5, describe(&p, plan.name));
+    ck_same(c, y[1], y[0], (size_t)(p.n * all * out) * 4, "transposed with threads");
+    ck_done(c);
+}
+
 static void run_conv(struct ck *c)
 {
     struct pool *pool = pool_new(2);
@@ -159,6 +194,8 @@ static void run_conv(struct ck *c)
     /* input channels in several ranges */
     struct conv_params p = {2, 530, 40, 1, 2, {3, 9}, {3, 9}, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
     one_conv(c, &c->full, &p, pool);
+    for (int i = 0; i < 40; i++)
+        one_transposed(c, i % 2 ? &c->var : &c->full, pool);
     pool_free(pool);
 }
 

@@ -638,12 +638,35 @@ static struct model *halves(const char *act)
     return b.m;
 }
 
+/* Conv, then one upwards by two, whose windows overlap or not. */
+static struct model *upwards(int64_t kernel)
+{
+    struct build b = build_new(&cx, 17);
+    static float w[64 * 64 * 9];
+    char dims[32];
+    for (int i = 0; i < 64 * 64 * 9; i++)
+        w[i] = (float)((i * 7) % 11 - 5) / 16;
+    snprintf(dims, sizeof dims, "37 20 %d %d", (int)kernel, (int)kernel);
+    build_in(&b, "x", DT_FLOAT, "2 3 5 6");
+    build_const(&b, "w", DT_FLOAT, "37 3 3 3", w);
+    build_const(&b, "v", DT_FLOAT, dims, w);
+    build_const(&b, "bias", DT_FLOAT, "20", w);
+    build_node(&b, "Conv", "x w", "c");
+    struct node *n = build_node(&b, "ConvTranspose", "c v bias", "y");
+    assert_int_equal(node_set_attr_ints(&cx, n, "strides", (const int64_t[]){2, 2}, 2), OK);
+    build_out(&b, "y", DT_FLOAT, NULL);
+    return b.m;
+}
+
 static void scaled_and_split_images_stay_blocked(void **state)
 {
     (void)state;
     becomes(squeeze(32), all, "BlockedConv BlockedGlobalAveragePool BlockedConv BlockedScale FromBlocked");
     same_numbers(squeeze(32), squeeze(32), all, 1e-5);
     same_numbers(squeeze(37), squeeze(37), all, 1e-5);
+    becomes(upwards(2), all, "BlockedConv BlockedConvTranspose FromBlocked");
+    becomes(upwards(3), all, "BlockedConv FromBlocked ConvTranspose");
+    same_numbers(upwards(2), upwards(2), all, 1e-5);
     becomes(halves("Relu"), all, "BlockedConv Split BlockedScale FromBlocked BlockedAveragePool FromBlocked");
     becomes(halves("Softsign"), all,
             "BlockedConv Split BlockedScale FromBlocked Softsign BlockedAveragePool FromBlocked");

@@ -42,7 +42,7 @@ static void run(const struct blk_tile *t)
 {
     for (int v = 0; v < t->vecs; v++)
         for (int j = 0; j < t->n; j++) {
-            int64_t at = v * t->y_step + j * BLOCK;
+            int64_t at = v * t->y_step + j * t->px_out;
             float acc[BLOCK] = {0};
             if (t->load)
                 memcpy(acc, t->y + at, sizeof acc);

@@ -71,7 +71,7 @@ static inline __attribute__((always_inline)) void finish(const struct blk_tile *
     if (e->res)
 #pragma GCC unroll 42
         for (int i = 0; i < n * vecs; i++)
-            acc[i] = v_add(acc[i], v_load(e->res + i % vecs * t->y_step + i / vecs * VN));
+            acc[i] = v_add(acc[i], v_load(e->res + i % vecs * t->y_step + i / vecs * t->px_out));
     if (e->act == ACT_RELU) {
 #pragma GCC unroll 42
         for (int i = 0; i < n * vecs; i++)
@@ -105,7 +105,7 @@ static inline __attribute__((always_inline)) void tile(const struct blk_tile *t,
     for (int j = 0; j < n; j++)
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++)
-            acc[j * vecs + v] = t->load ? v_load(t->y + v * t->y_step + j * VN) : v_set1(0.0f);
+            acc[j * vecs + v] = t->load ? v_load(t->y + v * t->y_step + j * t->px_out) : v_set1(0.0f);
     for (int64_t b = 0; b < t->blocks; b++) {
         int chans = b + 1 < t->blocks ? t->chans : t->last_chans;
         int64_t row_floats = t->kw * chans * vecs * VN;
@@ -128,7 +128,7 @@ static inline __attribute__((always_inline)) void tile(const struct blk_tile *t,
     for (int j = 0; j < n; j++)
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++)
-            v_store(t->y + v * t->y_step + j * VN, acc[j * vecs + v]);
+            v_store(t->y + v * t->y_step + j * t->px_out, acc[j * vecs + v]);
 }
 
 /* Neighbouring pixels side by side, the usual case, has code of its own. */

@@ -211,6 +211,47 @@ static int block_conv(struct layout *l, struct node *n)
     return rc ? rc : finish(l, n, made);
 }
 
+/* Two values of 1 or more for an attribute that may be absent. */
+static void pair_or(const struct node *n, const char *name, int64_t otherwise, int64_t out[2])
+{
+    const struct attr *a = node_attr(n, name);
+    bool given = a && a->kind == AT_INTS && a->n == 2;
+    out[0] = given ? a->u.ints[0] : otherwise;
+    out[1] = given ? a->u.ints[1] : otherwise;
+}
+
+static bool no_pads(const struct node *n)
+{
+    const struct attr *a = node_attr(n, "pads");
+    for (size_t i = 0; a && i < a->n; i++)
+        if (a->kind != AT_INTS || a->u.ints[i])
+            return false;
+    return !node_attr(n, "auto_pad") && !node_attr(n, "output_padding") && !node_attr(n, "output_shape");
+}
+
+/* A transposed convolution whose windows do not overlap. */
+static int block_conv_t(struct layout *l, struct node *n)
+{
+    const struct tensor_data *w = n->nin > 1 && n->in[1] ? n->in[1]->init : NULL;
+    struct value *ins[3] = {twin_of(l, n->in[0]), n->nin > 1 ? n->in[1] : NULL, n->nin > 2 ? n->in[2] : NULL};
+    struct conv_params p = {.groups = attr_or(n, "group", 1), .rank = 2, .in = {1, 1}};
+    struct node *made;
+    if (!ins[0] || !w || !value_is_const(ins[1]) || w->rank != 4 || w->dt != DT_FLOAT || n->nin > 3 ||
+        (ins[2] && !value_is_const(ins[2])) || !no_pads(n) || image_channels(l->pc, n->in[0]) != w->dims[0] ||
+        image_channels(l->pc, n->out[0]) != w->dims[1])
+        return OK;
+    pair_or(n, "strides", 1, p.stride);
+    pair_or(n, "dilations", 1, p.dilation);
+    for (int i = 0; i < 2; i++) {
+        p.kernel[i] = w->dims[i + 2];
+        p.out[i] = p.stride[i];
+    }
+    if (p.stride[0] < 1 || p.stride[1] < 1 || !blk_conv_t_takes(&p) || !pass_take(l->pc))
+        return OK;
+    int rc = new_blocked(l, n, "BlockedConvTranspose", ins, n->nin, &made);
+    return rc ? rc : finish(l, n, made);
+}
+
 /* ---- pooling ---- */
 
 static int block_pool(struct layout *l, struct node *n)
@@ -430,6 +471,8 @@ static int block_node(struct layout *l, struct node *n)
         return OK;
     if (is_conv(n))
         return block_conv(l, n);
+    if (node_is(n, "ConvTranspose"))
+        return block_conv_t(l, n);
     if (node_is(n, "MaxPool") || node_is(n, "AveragePool"))
         return block_pool(l, n);
     if (node_is(n, "GlobalAveragePool"))
