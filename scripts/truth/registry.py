@@ -162,6 +162,19 @@ def span_text(found, releases):
     return ",".join(out)
 
 
+def unnamed(named_rows, seen_of):
+    """Rows for versions that load though no range has them: the release's ONNX takes them for the version before."""
+    out = {}
+    for (domain, op, version), seen in seen_of.items():
+        ranges = named_rows.get((domain, op), {})
+        if any(first <= version <= (first if last == OPEN else last) for first, last in ranges):
+            continue
+        before = max((r for r in ranges if r[0] < version), default=None)
+        if before and any(yes for _, yes in seen) and agrees(ranges[before], seen):
+            out[domain, op, str(version)] = ranges[before]
+    return out
+
+
 def rows_of(minor, release, said, did):
     """{(domain, op, versions): [row]} of one minor release."""
     out = {}
@@ -169,7 +182,7 @@ def rows_of(minor, release, said, did):
         for (domain, op), ranges in said[release].items():
             for (first, last), rows in ranges.items():
                 out[domain, op, range_text(first, last)] = rows
-        return out
+        return {**out, **unnamed(said[release], did[release])}
     documented = tuple(int(n) for n in minor.split(".")) >= DOCUMENTED
     silent = set()
     for (domain, op, version), seen in did[release].items():

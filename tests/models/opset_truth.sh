@@ -39,3 +39,16 @@ for profile in 1.4.0:10 1.31.1:10 fused_1.31.1:2; do
     seen=$(json_at 'd["models"][0]["targets"][0]["observed"]["agree"]')
     equal "nodes of profile $name where predicted" "$seen" "${profile#*:}"
 done
+
+# A BERT as exporters write it: arithmetic on shapes and a LayerNormalization that is expanded are no fallback.
+bert() {
+    tool check-opset "$t/bert_$1.onnx" --target "$2" --provider cuda --require no-fallback --require known
+    gives "BERT of opset $1 on CUDA" exit=0 silent "no_out=fallback|unknown|missing"
+}
+old=ort@1.9,ort@1.10,ort@1.11
+new=ort@1.14,ort@1.15,ort@1.16,ort@1.17,ort@1.18,ort@1.19,ort@1.20,ort@1.21,ort@1.22,ort@1.23,ort@1.24,ort@1.26,ort@1.29
+bert 11 "$old,ort@1.12,ort@1.13,$new"
+bert 14 "$old,ort@1.12,ort@1.13,$new"
+bert 17 "ort@1.12,$new"
+tool check-opset "$t/bert_17.onnx" --target ort@1.12 --provider cuda
+gives "LayerNormalization before it had a kernel" exit=0 "out=LayerNormalization-17 +5 +body expanded"
