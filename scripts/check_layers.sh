@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-# target, opset and quant are to come: their places are kept.
+# opset and quant are to come: their places are kept.
 order="base ir shape io kern ops infer analyze check prov exec rewrite session compare target opset quant"
 
 mapfile -t files < <(find src cmd \( -name '*.[ch]' -o -path 'src/*.def' \) 2>/dev/null | LC_ALL=C sort)

@@ -222,7 +222,7 @@ static void say_unknown(struct str *s, const struct verdict *v)
     if (*why)
         str_addf(s, " (%s)", why);
     if (v->s->cut)
-        str_add(s, "; functions call each other too often to look at all of it");
+        str_addf(s, "%sfunctions call each other too often to look at all of it", s->n ? "; " : "");
 }
 
 static void say_runs(struct str *s, const struct verdict *v)

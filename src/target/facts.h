@@ -131,7 +131,8 @@ const struct fact_runtime *facts_provider(const struct facts *f, const char *nam
 /* Rows of an operator (of any provider, release and version); *n of them. */
 const struct fact_kernel *facts_kernels(const struct facts *f, const char *domain, const char *op, size_t *n);
 const struct fact_listed *facts_listed(const struct facts *f, const char *list, const char *op, size_t *n);
-/* Whether a column "1.9-1.12,1.14,1.23.1-1.25,1.20+" holds v; a bound of two numbers is a whole minor release.
+/* Whether a column "1.9-1.12,1.14,1.23.1-1.25,1.20+" holds v; a bound of two numbers is a whole minor
+ * release.
  * "" holds none. */
 bool releases_hold(const char *releases, const struct fact_version *v);
 /* Whether the kernel tables have rows of that provider in that release. */
