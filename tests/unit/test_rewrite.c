@@ -678,7 +678,7 @@ static void scaled_and_split_images_stay_blocked(void **state)
 static struct model *scaled(bool bn, const char *factor, const char *term)
 {
     struct build b = conv_bn(true, true, "Mul");
-    static const float k[] = {2, -0.5f, 3};
+    static const float k[] = {2, -0.5f, 3, 1};
     struct model *m = b.m;
     struct node *mul = m->graph->last;
     build_const(&b, "k", DT_FLOAT, factor, k);
