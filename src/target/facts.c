@@ -302,6 +302,19 @@ static int release_row(struct reader *r, const char *const *c)
     return rows_add_release(r->cx, r->f, &t);
 }
 
+/* How one patch release treats what is too new for it, its minor release does: those that nobody tried. */
+static void spread_strictness(struct facts *f, const struct fact_release *t)
+{
+    struct fact_version minor = t->v;
+    minor.n = 2;
+    for (size_t i = 0; i < f->nreleases; i++) {
+        struct fact_release *r = &f->releases[i];
+        if (strcmp(r->runtime, t->runtime) == 0 && version_in(&minor, &r->v) &&
+            strcmp(r->tried, "measured") != 0 && r->opset == t->opset)
+            r->strict = t->strict;
+    }
+}
+
 /* What was measured wins; "unreachable" says only that nobody could try. */
 static int measured_row(struct reader *r, const char *const *c)
 {
@@ -326,6 +339,7 @@ static int measured_row(struct reader *r, const char *const *c)
         t.ml = *c[3] ? number(c[3]) : t.ml;
         t.ir = *c[4] ? number(c[4]) : t.ir;
         t.strict = *c[5] ? *c[5] == 'y' : t.strict;
+        spread_strictness(f, &t);
     }
     return rows_add_release(r->cx, f, &t);
 }
