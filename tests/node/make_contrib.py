@@ -526,6 +526,34 @@ def hyper():
         yield case(f"{t}_normed", "EngramGate", inputs, 2, epsilon=1e-2)
 
 
+def experts():
+    n, h, inter, e = 5, 6, 4, 3
+    x, router = f(n, h), f(n, e)
+    one = [f(e, inter, h), f(e, inter), f(e, h, inter), f(e, h)]
+    two = [f(e, 2 * inter, h), f(e, 2 * inter), f(e, h, inter), f(e, h)]
+    for act in ("relu", "gelu", "silu", "identity"):
+        yield case(act, "MoE", [x, router, *one], activation_type=act, rtol=1e-4, atol=1e-5)
+    yield case("no_bias", "MoE", [x, router, one[0], None, one[2]], k=2, rtol=1e-4, atol=1e-5)
+    for k in (1, 2, 3):
+        for norm in (0, 1):
+            yield case(f"best_{k}_{norm}", "MoE", [x.reshape(1, n, h), router, *one], k=k, normalize_routing_weights=norm,
+                       rtol=1e-4, atol=1e-5)
+    swi = {"k": 2, "activation_type": "swiglu", "activation_alpha": 1.702, "activation_beta": 1.0, "swiglu_limit": 0.8}
+    yield case("swiglu_1", "MoE", [x, router, *two], swiglu_fusion=1, rtol=1e-4, atol=1e-5, **swi)
+    # ONNX Runtime's CPU provider wants gate and linear rows to alternate: the other layouts, rearranged, are the same.
+    g, lin = ([w[:, i::2].copy() for w in two[:2]] for i in (0, 1))
+
+    def expect(**attrs):
+        attrs = {**attrs, "swiglu_fusion": 1}
+        return runtime(*one_node("MoE", [x, router, *two], [True], (), MS, attrs))
+    halves = [np.concatenate([a, b], 1) for a, b in zip(g, lin)]
+    yield case("swiglu_2", "MoE", [x, router, *halves, *two[2:]], swiglu_fusion=2, rtol=1e-4, atol=1e-5, expect=expect(**swi), **swi)
+    yield case("swiglu_0", "MoE", [x, router, *g, *two[2:], *lin], rtol=1e-4, atol=1e-5, expect=expect(**swi), **swi)
+    plain = {"k": 2, "activation_type": "swiglu"}
+    yield case("third", "MoE", [x, router, *g, *two[2:], *lin], k=2, activation_type="silu", rtol=1e-4, atol=1e-5,
+               expect=expect(**plain))
+
+
 def all_cases():
     yield from products()
     yield from norms()
@@ -538,6 +566,7 @@ def all_cases():
     yield from texts()
     yield from sparse()
     yield from hyper()
+    yield from experts()
 
 
 if __name__ == "__main__":
