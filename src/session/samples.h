@@ -25,9 +25,9 @@ struct tensor *named_find(const struct named_list *l, const char *name);
  * gets the name that a .pb carries, in scratch memory. */
 int sample_read_file(struct cx *cx, const char *path, const struct type *type, struct tensor *out,
                      const char **name);
-/* An .npz or safetensors file; a folder with input_K.pb (output_K.pb when outputs) in ONNX's test-data layout; a folder of
- * NAME.npy and NAME.pb. Appends to l. Names of the test-data layout come from the files, else from the
- * position in the model. */
+/* An .npz or safetensors file; a folder with input_K.pb (output_K.pb when outputs) in ONNX's test-data
+ * layout; a folder of NAME.npy and NAME.pb. Appends to l. Names of the test-data layout come from the files,
+ * else from the position in the model. */
 int sample_read_set(struct cx *cx, const struct model *m, const char *path, bool outputs,
                     struct named_list *l);
 /* Whether path holds a set (folder, .npz, safetensors) rather than one tensor. */

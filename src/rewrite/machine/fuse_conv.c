@@ -60,8 +60,8 @@ static int fuse(struct pass_ctx *pc, struct conv_match *m)
 static struct node *residual_add(const struct pass_ctx *pc, struct value *v, struct value **other)
 {
     struct node *add = pass_sole_user(pc, v);
-    if ((!node_is(add, "Add") && !node_is(add, "Sum")) || !(*other = match_other(add, v)) || !match_same_float_shape(pc, v, *other) ||
-        value_is_const(*other))
+    if ((!node_is(add, "Add") && !node_is(add, "Sum")) || !(*other = match_other(add, v)) ||
+        !match_same_float_shape(pc, v, *other) || value_is_const(*other))
         return NULL;
     return add;
 }
