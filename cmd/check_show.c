@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- JSON ---- */
@@ -337,11 +338,24 @@ static void observed_row(struct report *r, struct table **t, const struct ot_fit
     table_cell(*t, "%s", seen);
 }
 
+/* Where the node ran. ONNX Runtime calls a node without a name by operator and position in the file,
+ * Constants not counted; before 1.4 it left the name out. */
+static const char *seen_at(const struct check_run *run, struct ot_fit_node n, size_t position)
+{
+    char name[256];
+    if (!*n.name && !n.depth && !n.function) {
+        snprintf(name, sizeof name, "%s_%zu", n.op, position);
+        n.name = name;
+    }
+    return ot_observed_find(run->observed, &n);
+}
+
 void show_observed(struct check_run *run, const ot_verdict *v)
 {
     struct report *r = run->app->report;
     struct table *t = NULL;
     struct beside b = {0, 0, 0};
+    size_t position = 0;
     js_obj(r, "observed");
     js_uint(r, "recorded", ot_observed_count(run->observed));
     js_arr(r, "nodes");
@@ -349,7 +363,8 @@ void show_observed(struct check_run *run, const ot_verdict *v)
         struct ot_fit_node n;
         ot_verdict_node(v, i, &n);
         bool placed = strcmp(n.fit, "constant") != 0 && strcmp(n.fit, "function") != 0;
-        const char *seen = ot_observed_find(run->observed, &n);
+        const char *seen = seen_at(run, n, position);
+        position += !n.depth && !n.function && strcmp(n.fit, "constant") != 0;
         if (!placed)
             continue;
         b.absent += !seen;

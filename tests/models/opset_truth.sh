@@ -40,6 +40,11 @@ for profile in 1.4.0:10 1.31.1:10 fused_1.31.1:2; do
     equal "nodes of profile $name where predicted" "$seen" "${profile#*:}"
 done
 
+# Nodes without names: ONNX Runtime numbers them.
+tool check-opset "$t/nameless.onnx" --target ort@1.12.1 --observed "$t/profile_nameless_1.12.1.json" --json
+gives "profile of nodes without names" exit=0 silent json
+equal "they are found by position" "$(json_at 'd["models"][0]["targets"][0]["observed"]["agree"]')" 10
+
 # A BERT as exporters write it: arithmetic on shapes and a LayerNormalization that is expanded are no fallback.
 bert() {
     tool check-opset "$t/bert_$1.onnx" --target "$2" --provider cuda --require no-fallback --require known
