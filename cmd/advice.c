@@ -85,10 +85,12 @@ const struct facts_key facts_keys[] = {
      "provider (tensorrt, openvino-ep)."},
     {"kernels",
      "Kernels of a provider of ONNX Runtime. releases are minor releases: one, a run as in 1.9-1.12, or from "
-     "one on as in 1.20+, separated by commas. versions are those of the operator: a run as in 6-12, one, N+ "
+     "one on as in 1.20+, separated by commas; 1.16.2 names one release, or where a run begins or ends. "
+     "versions are those of the operator: a run as in 6-12, one, N+ "
      "(exactly N, as ONNX Runtime reads it), or none. types names constraints or parameters of the operator; "
-     "without it all types are taken. A provider that is not known yet is new. Rows hide all built-in ones "
-     "of that operator, provider and release."},
+     "without it all types are taken. A provider that is not known yet is new. Provider body tells which "
+     "types run by function body where the CPU has no kernel; a release without such rows is taken to have "
+     "the bodies of the operator sets. Rows hide all built-in ones of that operator, provider and release."},
     {"operators",
      "A runtime's operator list, or a provider's that takes whole subgraphs: list is its name. supported is "
      "true unless given. releases and versions as above, but N+ means from N on; both may be left out. "
