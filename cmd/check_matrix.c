@@ -16,6 +16,7 @@ struct line {
     const char *target;
     size_t order; /* as the tables have them, newest first */
     enum ot_verdict_kind worst;
+    size_t count[OT_FAILS + 1]; /* models by verdict */
     struct cell *cells;
 };
 
@@ -40,6 +41,7 @@ static int fill_line(struct check_run *run, const struct checked *c, size_t n, s
         ot_verdict_summary(v, &s);
         l->cells[i] = (struct cell){s.kind, s.share, s.fallback, rp_str(run->app->report, "%s", s.reason)};
         l->worst = s.kind > l->worst ? s.kind : l->worst;
+        l->count[s.kind]++;
         ot_verdict_free(v);
     }
     return EXIT_DONE;
@@ -48,8 +50,9 @@ static int fill_line(struct check_run *run, const struct checked *c, size_t n, s
 static int worst_first(const void *pa, const void *pb)
 {
     const struct line *a = pa, *b = pb;
-    if (a->worst != b->worst)
-        return a->worst > b->worst ? -1 : 1;
+    for (int k = OT_FAILS; k > 0; k--)
+        if (a->count[k] != b->count[k])
+            return a->count[k] > b->count[k] ? -1 : 1;
     return a->order < b->order ? -1 : 1;
 }
 
@@ -73,6 +76,81 @@ static void json_line(struct report *r, const struct line *l, const struct check
     js_end(r);
 }
 
+/* ---- what people read: neighbouring releases of the same verdicts are one row ---- */
+
+static bool same_runtime(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "@");
+    return n == strcspn(b, "@") && strncmp(a, b, n) == 0;
+}
+
+static bool same_row(const struct line *a, const struct line *b, size_t n)
+{
+    if (b->order != a->order + 1 || !same_runtime(a->target, b->target))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct cell *x = &a->cells[i], *y = &b->cells[i];
+        bool same_share = x->share == y->share || (isnan(x->share) && isnan(y->share));
+        if (x->kind != y->kind || (x->kind == OT_FALLBACK && (x->fallback != y->fallback || !same_share)))
+            return false;
+    }
+    return true;
+}
+
+/* How many lines from the first on make one row. */
+static size_t row_height(struct check_run *run, const struct line *lines, size_t nlines, size_t n)
+{
+    enum format format = rp_format(run->app->report);
+    size_t k = 1;
+    if (run->app->verbose || (format != FORMAT_TEXT && format != FORMAT_MARKDOWN))
+        return 1;
+    while (k < nlines && same_row(&lines[k - 1], &lines[k], n))
+        k++;
+    return k;
+}
+
+/* The newest release stands first. */
+static const char *row_name(struct report *r, const struct line *lines, size_t height)
+{
+    const char *oldest = lines[height - 1].target, *newest = lines[0].target;
+    return height == 1 ? newest : rp_str(r, "%s to %s", oldest, newest + strcspn(newest, "@") + 1);
+}
+
+static size_t common_head(const struct checked *c, size_t n)
+{
+    size_t k = 0, cut = 0;
+    for (;; k++) {
+        for (size_t i = 0; i < n; i++)
+            if (!c[i].path[k] || c[i].path[k] != c[0].path[k])
+                return cut;
+        if (c[0].path[k] == '/')
+            cut = k + 1;
+    }
+}
+
+static size_t common_tail(const struct checked *c, size_t n)
+{
+    const char *slash = strrchr(c[0].path, '/');
+    for (size_t i = 0; i < n; i++) {
+        const char *own = strrchr(c[i].path, '/');
+        if (!slash || !own || strcmp(own, slash) != 0)
+            return 0;
+    }
+    return strlen(slash);
+}
+
+/* Paths without what is the same in all of them: whole folders in front, the file's name behind. */
+static void short_names(struct report *r, const struct checked *c, size_t n, const char **out)
+{
+    bool people = rp_format(r) == FORMAT_TEXT || rp_format(r) == FORMAT_MARKDOWN;
+    size_t head = people && n > 1 ? common_head(c, n) : 0, tail = people && n > 1 ? common_tail(c, n) : 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(c[i].path);
+        bool cut = head + tail < len;
+        out[i] = rp_name(r, cut ? rp_str(r, "%.*s", (int)(len - head - tail), c[i].path + head) : c[i].path);
+    }
+}
+
 static void show_lines(struct check_run *run, const struct line *lines, size_t nlines,
                        const struct checked *c, size_t n)
 {
@@ -80,13 +158,13 @@ static void show_lines(struct check_run *run, const struct line *lines, size_t n
     const char **heads = xalloc((n + 1) * sizeof *heads);
     char *align = xalloc(n + 2);
     heads[0] = "release";
-    for (size_t i = 0; i < n; i++)
-        heads[i + 1] = rp_name(r, c[i].path);
+    short_names(r, c, n, heads + 1);
     memset(align, 'l', n + 1);
     struct table *t = table_new(r, align, heads);
     js_arr(r, "matrix");
-    for (size_t i = 0; i < nlines; i++) {
-        table_cell(t, "%s", lines[i].target);
+    for (size_t i = 0, height; i < nlines; i += height) {
+        height = row_height(run, lines + i, nlines - i, n);
+        table_cell(t, "%s", row_name(r, lines + i, height));
         for (size_t k = 0; k < n; k++)
             table_cell(t, "%s", cell_text(r, &lines[i].cells[k]));
         json_line(r, &lines[i], c, n);

@@ -25,7 +25,8 @@ static const struct opt own_rows[] = {
      .more =
          "And whether re-stamping is enough: a lower number in the file, while every node means the same."},
     {"matrix", 0, OPT_FLAG, AT(matrix), .help = "all known releases against all models, the worst first",
-     .more = "Of the runtimes that --target names without a version; of ort by default."},
+     .more = "In text, neighbouring releases of the same verdicts are one row (-v: each its own). Of the "
+             "runtimes that --target names without a version; of ort by default."},
     {"nodes", 0, OPT_FLAG, AT(nodes), .help = "every node: its version, how it runs, and where"},
     {"require", 0, OPT_COMMAS, AT(require), .arg = "no-fallback|known",
      .help = "exit 1 when nodes fall back, or when the answer is not known"},

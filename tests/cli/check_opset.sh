@@ -175,6 +175,11 @@ tool check-opset --matrix $t/gridsample20.onnx $t/bert.onnx --provider cuda --js
 gives "the matrix" exit=0 json silent
 equal "worst first" "$(json_at '[r["worst"] for r in d["matrix"]] == sorted([r["worst"] for r in d["matrix"]], key=["fails to load", "runs with fallback", "unknown", "runs"].index)')" True
 equal "all releases of ort" "$(json_at 'len(d["matrix"]) >= 67')" True
+tool check-opset --matrix $t/gridsample20.onnx $t/bert.onnx --provider cuda
+gives "neighbouring releases are one row, models go by their own names" exit=0 \
+    'out=^  release +gridsample20.onnx +bert.onnx' 'out=^  ort@1.17.0 to 1.24.4 +fallback 33.3% +runs'
+tool check-opset --matrix $t/gridsample20.onnx $t/bert.onnx --provider cuda -v
+gives "with -v each is its own" exit=0 'out=^  ort@1.19.2 +fallback 33.3% +runs' 'no_out= to '
 tool check-opset --matrix --target triton,tensorrt $t/bert.onnx --format csv
 gives "a matrix of other runtimes" exit=0 "out=triton@24.05,runs" "out=tensorrt@8.6,unknown"
 tool check-opset --matrix --target ort@1.11,ort@1.12 $t/gridsample20.onnx
