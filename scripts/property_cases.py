@@ -770,16 +770,20 @@ def conv_transpose(r):
     spatial, kernel = [r.dim(2, 5) for _ in range(rank)], [r.dim(1, 3) for _ in range(rank)]
     ci, co = group * r.dim(1, 3), r.dim(1, 3)
     attrs = {**({"group": group} if group > 1 else {}), **r.maybe("kernel_shape", kernel)}
-    if r.coin():
+    if r.i in (4, 5):
+        kernel = [3] * rank
+        attrs["auto_pad"] = r.pick("SAME_UPPER", "VALID")
+        attrs.pop("kernel_shape", None)
+    elif r.coin():
         attrs["strides"] = [2] * rank
         if r.coin():
             attrs["output_padding"] = [1] * rank
-    if r.coin(0.3):
+    if r.coin(0.3) and "auto_pad" not in attrs:
         attrs["dilations"] = [2] * rank
-    if r.coin(0.4):
+    if r.coin(0.4) and "auto_pad" not in attrs:
         attrs["pads"] = [1] * (2 * rank) if min(kernel) > 1 else [0] * (2 * rank)
     # Where the kernel is shorter than the step ONNX Runtime does not give the extent that SAME promises.
-    elif (r.coin(0.3) or r.i == 4) and min(kernel) > 1 and "dilations" not in attrs and "output_padding" not in attrs:
+    elif r.coin(0.3) and min(kernel) > 1 and "dilations" not in attrs and "output_padding" not in attrs:
         attrs["auto_pad"] = r.pick("SAME_UPPER", "VALID")
     n = 0 if r.i == 1 else r.dim(1, 2)
     return [r.values((n, ci, *spatial), -1, 1), r.values((ci, co, *kernel), -1, 1), r.values((co * group,)) if r.coin() else None], attrs
