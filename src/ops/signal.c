@@ -222,6 +222,8 @@ static int dft_ref(struct exec_ctx *ec, const void *params)
     int axis, rc = p->axis_input && ec_has(ec, 2) ? ec_int(ec, 2, &v) : 0;
     if (!rc)
         rc = ec_axis(ec, v, in->rank, &axis);
+    if (!rc && axis == in->rank - 1) /* inference may not have known the axis */
+        rc = err_set(ec->cx, E_VALUE, "axis %d is the one of real and imaginary part", axis);
     if (rc)
         return rc;
     n = out->dims[axis];
