@@ -141,6 +141,7 @@ def nothing():
     yield case("range_zero", "Range", [np.float32(1), np.float32(2), np.float32(0)], ("VALUE", "the step is 0"))
     yield case("range_away", "Range", [np.float32(1), np.float32(2), np.float32(-1)], [f()])
     yield case("slice_step", "Slice", [f(1, 2), i(0), i(2), i(0), i(0)], ("VALUE", "step of axis 0 is 0"))
+    yield case("dft_axis_of_parts", "DFT", [np.zeros((1, 4, 2), np.float32), None, np.array(2)], ("VALUE", "real and imaginary part"))
     yield case("top_k_beyond", "TopK", [f(1, 2), i(3)], ("VALUE", "k is 3"), nout=2)
     yield case("reshape_uneven", "Reshape", [f(1, 2, 3), i(2, -1)], ("SHAPE", "do not divide"))
     yield case("tile_negative", "Tile", [f(1), i(-1)], ("VALUE", "repeat 0 is -1"))
