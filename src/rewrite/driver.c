@@ -134,6 +134,14 @@ int pass_replace(struct pass_ctx *pc, struct value *old, struct value *made)
     return rc ? rc : value_rename(pc->cx, made, name);
 }
 
+void pass_drop_const(struct pass_ctx *pc, struct value *v)
+{
+    if (!value_is_const(v) || v->nuses || v->is_input || pass_pinned(pc, v))
+        return;
+    consts_drop(&pc->ex->consts, v);
+    value_remove(v);
+}
+
 struct node *pass_sole_user(const struct pass_ctx *pc, const struct value *v)
 {
     if (v->nuses != 1 || pass_pinned(pc, v) || v->uses[0].node->graph != v->graph)

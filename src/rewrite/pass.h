@@ -55,6 +55,9 @@ int passes_run(struct pass_ctx *pc, const struct pass_select *sel, struct pass_s
 bool pass_take(struct pass_ctx *pc);
 /* Whether value v must keep its name and place: a graph output, or one the caller asked to keep. */
 bool pass_pinned(const struct pass_ctx *pc, const struct value *v);
+/* Removes v when it is an initializer that nothing uses any more, and gives its memory back: large weights
+ * that a pass has written anew should not stay until all passes are through. */
+void pass_drop_const(struct pass_ctx *pc, struct value *v);
 /* As value_replace(), for a value that was just made: it takes the name too where the caller asked to keep
  * that. */
 int pass_replace(struct pass_ctx *pc, struct value *old, struct value *made);

@@ -97,7 +97,7 @@ static int rewrite(struct pass_ctx *pc, struct node *n, struct node *next, const
 {
     struct cx *cx = pc->cx;
     struct tensor nw, nb;
-    struct value *vw, *vb;
+    struct value *vw, *vb, *old = n->in[1];
     memset(&nw, 0, sizeof nw);
     memset(&nb, 0, sizeof nb);
     const struct tensor *w = consts_get(cx, &pc->ex->consts, n->in[1]);
@@ -114,8 +114,10 @@ static int rewrite(struct pass_ctx *pc, struct node *n, struct node *next, const
         rc = node_set_input(cx, n, 2, vb);
     if (!rc)
         rc = value_replace(cx, next->out[0], n->out[0]);
-    if (!rc)
+    if (!rc) {
         node_remove(next);
+        pass_drop_const(pc, old);
+    }
     tensor_drop(&nw);
     tensor_drop(&nb);
     return rc;
