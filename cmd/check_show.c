@@ -210,10 +210,26 @@ static const char *how_text(struct report *r, const struct ot_fit_op *o)
     return o->fit;
 }
 
+/* Nothing is known of any operator, for one reason: the verdict has told it. */
+static bool all_in_the_dark(const ot_verdict *v)
+{
+    struct ot_fit_op first, o;
+    for (size_t i = 0; i < ot_verdict_nops(v); i++) {
+        ot_verdict_op(v, i, &o);
+        if (i == 0)
+            first = o;
+        if (strcmp(o.fit, "unknown") != 0 || strcmp(o.why, first.why) != 0)
+            return false;
+    }
+    return true;
+}
+
 static void text_ops(struct report *r, const ot_verdict *v, bool all)
 {
     static const char *const heads[] = {"operator", "nodes", "how", "where", "why"};
     struct table *t = NULL;
+    if (!all && all_in_the_dark(v))
+        return;
     for (size_t i = 0; i < ot_verdict_nops(v); i++) {
         struct ot_fit_op o;
         ot_verdict_op(v, i, &o);

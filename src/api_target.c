@@ -78,8 +78,12 @@ static bool names_file(const char *target)
 
 int ot_facts_targets(ot_ctx *c, ot_facts *f, const char *target, const char *const **out)
 {
+    struct target t;
     if (names_file(target))
         return api_end(c, facts_read(&c->cx, f->f, target, out));
+    int rc = target_parse(&c->cx, f->f, target, NULL, 0, &t);
+    if (rc)
+        return api_end(c, rc);
     const char **v = arena_array(&f->f->arena, 2, sizeof *v);
     if (!v || !(v[0] = arena_strdup(&f->f->arena, target)))
         return api_end(c, err_nomem(&c->cx));

@@ -169,6 +169,11 @@ gives "facts that are not there" exit=3 "err=none.json"
 tool check-opset --export ort@99
 gives "nothing to export" exit=2
 
+tool check-opset $t/bert.onnx --target ort@1.18,nowhere@3
+gives "a wrong target is told before any answer" exit=2 silent_out "err=--target 'nowhere' is not known"
+tool check-opset $t/bert.onnx --target ort@99.1
+gives "of a release beyond the tables no operator is listed" exit=0 'out=newer than the tables' 'no_out=MatMul'
+
 # ---- matrix, minimum, overview
 
 tool check-opset --matrix $t/gridsample20.onnx $t/bert.onnx --provider cuda --json
