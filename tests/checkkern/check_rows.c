@@ -86,8 +86,10 @@ static double reduce_column(enum red_op op, const struct block *b, size_t o, siz
     }
     if (op == RED_MEAN)
         *mag /= (double)b->s.reduce, v /= (double)b->s.reduce;
-    if (op == RED_LOG_SUM || op == RED_LOG_SUM_EXP)
+    if (op == RED_LOG_SUM || op == RED_LOG_SUM_EXP) {
         v = log(v);
+        *mag += 1; /* what is relative before the logarithm is absolute behind it */
+    }
     if (op == RED_L2)
         *mag = v = sqrt(v);
     return v;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -186,7 +185,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.seed = (uint64_t)time(NULL)};
+    struct options o = {.seed = 1}; /* the same from run to run; --seed=N for others */
     int count[3] = {0, 0, 0};
 
     if (parse_options(argc, argv, &o))
