@@ -81,8 +81,10 @@ void ot_op_info(size_t i, struct ot_op_info *out)
             break;
     if (first == n) {
         const struct op *op = extra_op(i);
-        if (op)
+        if (op) {
             *out = (struct ot_op_info){.domain = domain_text(op->domain), op->name, 1, 1, true};
+            snprintf(out->types, sizeof out->types, "%s", op_extra_types(op));
+        }
         return;
     }
     for (last = first; last + 1 < n && same_op(&v[first], &v[last + 1]); last++)

@@ -47,6 +47,21 @@ const struct op *const *op_all(size_t *n)
     return ops;
 }
 
+const char *op_extra_types(const struct op *op)
+{
+    static const struct {
+        const char *domain, *name, *types;
+    } rows[] = {
+#define T(domain, name, types) {domain, name, types},
+#include "ops/extra_types.def"
+#undef T
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].domain, op->domain) == 0 && strcmp(rows[i].name, op->name) == 0)
+            return rows[i].types;
+    return "";
+}
+
 /* ---- resolving ---- */
 
 /* Functions of a model by "domain\nname\noverload". */

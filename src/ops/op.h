@@ -67,6 +67,9 @@ struct op {
 const struct op *op_find(const char *domain, const char *name);
 /* All of them, sorted by domain and name. */
 const struct op *const *op_all(size_t *n);
+/* "float, float16": element types of the first input of an operator without a row of the standard; "" where
+ * extra_types.def says nothing. */
+const char *op_extra_types(const struct op *op);
 
 /* Sets ver, op and func of every node of the model (subgraphs and functions too) from its opset imports.
  * Unknown operators are left NULL: checks and binding complain, not this. */
