@@ -199,7 +199,7 @@ conformance-asan:
 	$(Q)$(asan) conformance
 	$(Q)$(asan) conformance CONFORMANCE='--optimize none --cpu-mask c'
 
-# Seeded cases of every operator version and type beside ONNX Runtime and the onnx package (half an hour on two cores);
+# Seeded cases of every operator version and type beside ONNX Runtime and the onnx package (minutes on two cores);
 # PROPERTIES='--only Conv --types float -v' for some. `make check` runs testdata/property.zip, a part of it.
 .PHONY: properties properties-asan
 properties: $(tool)
