@@ -37,8 +37,7 @@ static const struct op *extra_op(size_t i)
     size_t n;
     const struct op *const *all = op_all(&n);
     for (size_t k = 0; k < n; k++)
-        if (!schema_known(all[k]->domain, all[k]->name) && strcmp(all[k]->domain, "onnxtool") != 0 &&
-            i-- == 0)
+        if (is_extra(all[k]) && i-- == 0)
             return all[k];
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 #include "kern/conv_index.h"
 #include "kern/kern.h"
 #include "kern/tmpl/blk_rows.h"
@@ -21,16 +22,6 @@ enum {
     ROW_WORK = 1 << 14,
     SMALL_SIDE = 64
 };
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 static bool is_depthwise(const struct conv_params *p)
 {

@@ -7,20 +7,11 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 #include "kern/conv_index.h"
 #include "kern/kern.h"
 
 enum { ROWS_MIN = 14, ROWS_MAX = 224, PIECE_BYTES = 1 << 19, TURN_PIXELS = 256 };
-
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 static int64_t kdim_of(const struct conv_params *p)
 {

@@ -4,15 +4,11 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 #include "kern/conv_index.h"
 #include "kern/gemm_job.h"
 
 enum { BLOCK_PLANE = 64 * 64 };
-
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
 
 /* Missing axes lead, with extent 1. */
 /* Kernels run along the last axis: one of extent 1 changes places with those in front, which changes no

@@ -9,24 +9,10 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 #include "kern/kern.h"
 
 enum { ROW_CHUNK = 8 }; /* A panels in one piece of work */
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
 
 /* A panel of B: nr column sums, then the quads. In 32-bit units. */
 static int64_t b_panel(const struct kern *k, int64_t kdim)

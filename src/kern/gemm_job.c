@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 
 /* LINE: floats of a cache line. FETCH_MIN: weights that are not expected in the nearer caches. */
 enum { LINE = 16, FETCH_MIN = 1 << 18, MC = 224, NC_WIDE = 512, NC_NARROW = 128, FINISH_ROWS = 16 };
@@ -24,16 +25,6 @@ struct blocking {
 struct scratch_parts {
     size_t a, b, t;
 };
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 int gemm_a_width(const struct kern *k, int64_t m)
 {

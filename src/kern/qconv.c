@@ -4,26 +4,12 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 #include "kern/conv_index.h"
 #include "kern/kern.h"
 
 /* Tiles of rows in one piece of work, taps that a depthwise layer may have. */
 enum { TILES = 4, MAX_TAPS = 1024, SHORT = 16 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
 
 static int64_t width_of(const struct conv_params *p)
 {

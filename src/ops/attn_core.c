@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 
 /* C[m][n] = alpha A B; strides in elements, A's and C's columns adjacent. */
 struct product {
@@ -176,11 +177,6 @@ static void pair_range(void *arg, int64_t begin, int64_t end, int thread)
     const struct attn *r = arg;
     for (int64_t p = begin; p < end; p++)
         one_pair(r, p, r->scratch + (size_t)thread * r->per_thread);
-}
-
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
 }
 
 static int make_scratch(struct attn *r)

@@ -344,27 +344,37 @@ static void mm_range(void *arg, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* Many small products are handed out whole; few or large ones are split inside. */
+bool batches_handed_out(const struct exec_ctx *ec, const struct batches *s)
+{
+    int threads = ec->pool ? pool_size(ec->pool) : 1;
+    return threads > 1 && (s->count >= 4 * threads || (s->count >= threads && s->m * s->n < 65536));
+}
+
+int batches_scratch(struct exec_ctx *ec, const struct gemm_f32 *g, bool handed_out, char **scratch,
+                    size_t *bytes)
+{
+    int threads = ec->pool ? pool_size(ec->pool) : 1;
+    if (!gemm_f32_scratch(ec->kern, g, handed_out ? 1 : threads, bytes) || *bytes > SIZE_MAX / 256)
+        return err_set(ec->cx, E_LIMIT, "the product is too large");
+    *bytes = (*bytes + 63) & ~(size_t)63;
+    *scratch = ec_scratch(ec, *bytes * (handed_out ? (size_t)threads : 1));
+    return *scratch ? OK : ec->cx->err.code;
+}
+
 static int run_batches(struct mm_job *j)
 {
     struct exec_ctx *ec = j->ec;
-    const struct batches *s = j->s;
-    int threads = ec->pool ? pool_size(ec->pool) : 1;
-    bool outer = threads > 1 && (s->count >= 4 * threads || (s->count >= threads && s->m * s->n < 65536));
+    bool outer = batches_handed_out(ec, j->s);
     struct gemm_f32 g;
     fill_gemm(j, 0, &g);
-    if (!gemm_f32_scratch(ec->kern, &g, outer ? 1 : threads, &j->scratch_bytes) ||
-        j->scratch_bytes > SIZE_MAX / 256)
-        return err_set(ec->cx, E_LIMIT, "the product is too large");
-    j->scratch_bytes = (j->scratch_bytes + 63) & ~(size_t)63;
-    j->scratch = ec_scratch(ec, j->scratch_bytes * (outer ? (size_t)threads : 1));
-    if (!j->scratch)
-        return ec->cx->err.code;
+    int rc = batches_scratch(ec, &g, outer, &j->scratch, &j->scratch_bytes);
+    if (rc)
+        return rc;
     j->pool = outer ? NULL : ec->pool;
     if (outer)
-        par_for(ec->pool, s->count, 1, mm_range, j);
+        par_for(ec->pool, j->s->count, 1, mm_range, j);
     else
-        mm_range(j, 0, s->count, 0);
+        mm_range(j, 0, j->s->count, 0);
     return 0;
 }
 

@@ -24,6 +24,12 @@ void extents_of(const struct tensor *t, struct extents *e);
 /* may_merge: a product with one right matrix is one tall product; count is then 1. Arrays are scratch. */
 int make_batches(struct exec_ctx *ec, const struct extents *a, const struct extents *b,
                  const struct tensor *y, bool may_merge, struct batches *s);
+/* Whether whole products are handed out to threads, because they are many and small; few or large ones are
+ * split inside. */
+bool batches_handed_out(const struct exec_ctx *ec, const struct batches *s);
+/* Scratch memory for products like g: *bytes for each thread that works on a product of its own. */
+int batches_scratch(struct exec_ctx *ec, const struct gemm_f32 *g, bool handed_out, char **scratch,
+                    size_t *bytes);
 /* Sets the error that the shapes do not fit. */
 int matmul_no_fit(struct cx *cx);
 

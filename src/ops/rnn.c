@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "base/checked.h"
+#include "base/round.h"
 #include "kern/rnn.h"
 
 enum rnn_kind { CELL_RNN, CELL_GRU, CELL_LSTM };
@@ -538,11 +539,6 @@ struct fast_buf {
     float *h, *c;
     void *scratch;
 };
-
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
 
 /* Sizes of the packed matrices of one direction. */
 static bool pack_sizes(const struct kern *k, struct rnn_step *st)
